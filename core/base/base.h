@@ -1,0 +1,203 @@
+/* core/base - what every other folder stands on: errors as values, memory arenas, counter-based random numbers,
+ * whole-or-nothing files, parallel loops, progress and command-line options.
+ *
+ * Conventions of the whole code base:
+ *   - A function that can fail returns 0 on success and -1 on failure, and leaves one message in the `struct error`
+ *     it was given: what, where in which file, and what to do about it. Libraries never print, exit or abort.
+ *   - A `_close`/`_free` function accepts a zeroed struct and leaves a zeroed struct behind.
+ *   - Text is UTF-8; paths are bytes.
+ */
+#ifndef JIGSAW_CORE_BASE_H
+#define JIGSAW_CORE_BASE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cjson/cJSON.h>
+#include <xxhash.h>
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+
+/* ---- error.c: errors are values -------------------------------------------------------------------------------- */
+
+struct error {
+  char message[1024]; /* without a final newline; empty when nothing failed */
+};
+
+/* Each writes the message and returns -1, so that a caller can `return error_set(...)`. `error_system` appends the text
+ * of errno and a hint for the common ones; `error_context` puts "text: " before the message that is already there. */
+int error_set(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+int error_system(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+int error_context(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+int error_memory(struct error *error, size_t bytes);
+
+/* Checked a * b + c; false on overflow. Sizes that come from a file go through it. */
+bool size_muladd(size_t a, size_t b, size_t c, size_t *result);
+
+/* Whether bytes[0..size) is well-formed UTF-8 without NUL; `*offset` (may be NULL) is the first offending byte. */
+bool utf8_valid(const char *bytes, size_t size, size_t *offset);
+
+/* ---- arena.c: many small allocations that die together --------------------------------------------------------- */
+
+struct arena {
+  struct arena_block *head;
+};
+
+void *arena_alloc(struct arena *arena, size_t size); /* 16-byte aligned, uninitialised; NULL when memory is out */
+char *arena_copy(struct arena *arena, const char *bytes, size_t size); /* adds a final NUL */
+void arena_free(struct arena *arena);
+
+/* A growing array: makes room for `count` items of `item` bytes, doubling. `*items` and `*capacity` start as 0. */
+int array_reserve(void **items, size_t *capacity, size_t count, size_t item, struct error *error);
+
+/* A growing run of bytes, reused from one use to the next by setting `size` to 0. */
+struct buffer {
+  uint8_t *data;
+  size_t size, capacity;
+};
+
+int buffer_reserve(struct buffer *buffer, size_t capacity, struct error *error);
+int buffer_append(struct buffer *buffer, const void *bytes, size_t size, struct error *error);
+int buffer_printf(struct buffer *buffer, struct error *error, const char *format, ...) PRINTF_LIKE(3, 4);
+void buffer_free(struct buffer *buffer);
+
+/* ---- rng.c: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) ---------------- */
+
+/* What the numbers are for; a stream is keyed by (seed, purpose, epoch, index) and by nothing else, so that item
+ * `index` draws the same numbers whatever the number of workers. The values are part of the file formats: add, never
+ * renumber. */
+enum rng_purpose {
+  RNG_SAMPLE = 1,   /* index: image position in the data set */
+  RNG_PERMUTE = 2,  /* index: see rng_permute */
+  RNG_ASSEMBLE = 3, /* index: jigsaw within the epoch */
+  RNG_TOY = 4,      /* index: scene */
+  RNG_TEST = 5,
+};
+
+struct rng {
+  uint32_t key[2];
+  uint32_t counter[4];
+  uint32_t block[4];
+  int used;
+};
+
+void rng_init(struct rng *rng, uint64_t seed, enum rng_purpose purpose, uint32_t epoch, uint64_t index);
+uint32_t rng_u32(struct rng *rng);
+double rng_uniform(struct rng *rng);                          /* [0, 1), 53 bits */
+double rng_range(struct rng *rng, double low, double high);   /* [low, high) */
+uint64_t rng_below(struct rng *rng, uint64_t count);          /* 0 .. count - 1 without bias; count >= 1 */
+void philox4x32(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
+
+/* Item `position` of a random permutation of 0 .. count - 1 in constant time and memory: a Feistel network on the next
+ * power of four with cycle walking. The permutation is chosen by (seed, stream, pass). */
+uint64_t rng_permute(uint64_t seed, uint32_t stream, uint64_t pass, uint64_t count, uint64_t position);
+
+/* ---- file.c: read by mapping, write whole or not at all --------------------------------------------------------- */
+
+/* A read-only mapping; an empty file maps to size 0 and non-NULL data. */
+struct file_map {
+  const uint8_t *data;
+  size_t size;
+};
+
+int file_map_open(struct file_map *map, const char *path, struct error *error);
+void file_map_close(struct file_map *map);
+
+/* Reads a whole file into `buffer`, replacing what it held. For the many small files (images) that a mapping would
+ * cost more than a copy. */
+int file_read(struct buffer *buffer, const char *path, struct error *error);
+
+/* Writes PATH.tmp, and renames it to PATH in file_commit after fsync. Keeps the XXH3-128 of all bytes. */
+struct file_writer {
+  char *path, *temporary;
+  int fd;
+  uint8_t *pending;
+  size_t pending_size;
+  int64_t size;
+  XXH3_state_t *hash;
+};
+
+int file_create(struct file_writer *writer, const char *path, struct error *error);
+int file_write(struct file_writer *writer, const void *bytes, size_t size, struct error *error);
+int file_printf(struct file_writer *writer, struct error *error, const char *format, ...) PRINTF_LIKE(3, 4);
+int file_commit(struct file_writer *writer, struct error *error); /* also when it fails the writer is closed */
+void file_abandon(struct file_writer *writer);                     /* removes PATH.tmp; does nothing after a commit */
+XXH128_hash_t file_hash(const struct file_writer *writer);
+
+/* One call for small files. */
+int file_write_all(const char *path, const void *bytes, size_t size, struct error *error);
+int file_write_json(const char *path, const cJSON *json, struct error *error); /* indented, final newline */
+int file_read_json(const char *path, cJSON **json, struct error *error);        /* free with cJSON_Delete */
+
+bool file_exists(const char *path);
+int file_remove_tree(const char *path, struct error *error); /* a missing path is success */
+int directory_create(const char *path, struct error *error); /* and its parents; existing is success */
+int directory_sync(const char *path, struct error *error);   /* a rename inside it is durable afterwards */
+
+/* The names in a folder, without "." and "..", sorted by bytes, allocated in `arena`. */
+int directory_list(const char *path, struct arena *arena, char ***names, size_t *count, struct error *error);
+
+/* "FOLDER/NAME" (or NAME when folder is empty) in memory of the arena; NULL when memory is out. */
+char *path_join(struct arena *arena, const char *folder, const char *name);
+
+void hash_hex(XXH128_hash_t hash, char hex[33]); /* as xxh128sum prints it */
+
+/* ---- parallel.c ------------------------------------------------------------------------------------------------- */
+
+typedef int parallel_task(void *context, int worker, int64_t item, struct error *error);
+
+/* Runs task(context, worker, item) for item = 0 .. items - 1 on `workers` threads, each taking the lowest item that is
+ * left. After a failure no new item is begun; the error of the lowest failed item is reported. `worker` (0 .. workers -
+ * 1) selects scratch that the caller made per thread. */
+int parallel_for(int workers, int64_t items, parallel_task *task, void *context, struct error *error);
+int processor_count(void); /* that this process may run on */
+double clock_seconds(void);  /* monotonic */
+
+/* ---- progress.c --------------------------------------------------------------------------------------------------- */
+
+/* One line redrawn in place on a terminal, a plain line every 10 s otherwise; nothing when `stream` is NULL. Safe to
+ * call from several threads. */
+struct progress {
+  FILE *stream;
+  const char *label, *unit; /* "sampling", "img" */
+  int64_t total;
+  bool terminal;
+  double started, interval;
+  atomic_llong done;
+  atomic_llong skipped; /* items that were already there (resume): part of done, not of the rate */
+  _Atomic double next;
+};
+
+void progress_start(struct progress *progress, FILE *stream, const char *label, const char *unit, int64_t total);
+void progress_add(struct progress *progress, int64_t done);
+void progress_skip(struct progress *progress, int64_t done);
+void progress_finish(struct progress *progress);
+
+/* ---- options.c ------------------------------------------------------------------------------------------------- */
+
+enum option_kind { OPTION_SECTION, OPTION_FLAG, OPTION_INT, OPTION_REAL, OPTION_TEXT, OPTION_CHOICE };
+
+/* One row of a table that drives parsing, --help and the resolved configuration in run.json. */
+struct option {
+  enum option_kind kind;
+  const char *name;           /* without "--"; a section's title */
+  void *value;                /* bool *, int64_t *, double *, const char **, int * (index into choices); holds the default */
+  const char *argument;       /* "N", "FILE", ... ; for a choice NULL: "a|b|c" is made from choices */
+  const char *help;
+  double low, high;           /* inclusive bounds for INT and REAL; both 0: unbounded */
+  const char *const *choices; /* NULL-terminated */
+};
+
+enum options_result { OPTIONS_OK = 0, OPTIONS_ERROR = -1, OPTIONS_HELP = 1, OPTIONS_VERSION = 2 };
+
+/* Accepts --name value, --name=value and, for flags, --name and --no-name; --help and --version are built in. Anything
+ * that does not start with "--" is an error. */
+enum options_result options_parse(const struct option *table, size_t count, int argc, char **argv, struct error *error);
+void options_help(const struct option *table, size_t count, FILE *stream);
+cJSON *options_json(const struct option *table, size_t count); /* {"name": value, ...}; NULL when memory is out */
+
+#endif
