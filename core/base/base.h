@@ -87,9 +87,9 @@ struct rng {
 
 void rng_init(struct rng *rng, uint64_t seed, enum rng_purpose purpose, uint32_t epoch, uint64_t index);
 uint32_t rng_u32(struct rng *rng);
-double rng_uniform(struct rng *rng);                          /* [0, 1), 53 bits */
-double rng_range(struct rng *rng, double low, double high);   /* [low, high) */
-uint64_t rng_below(struct rng *rng, uint64_t count);          /* 0 .. count - 1 without bias; count >= 1 */
+double rng_uniform(struct rng *rng);                        /* [0, 1), 53 bits */
+double rng_range(struct rng *rng, double low, double high); /* [low, high) */
+uint64_t rng_below(struct rng *rng, uint64_t count);        /* 0 .. count - 1 without bias; count >= 1 */
 void philox4x32(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
 
 /* Item `position` of a random permutation of 0 .. count - 1 in constant time and memory: a Feistel network on the next
@@ -125,13 +125,13 @@ int file_create(struct file_writer *writer, const char *path, struct error *erro
 int file_write(struct file_writer *writer, const void *bytes, size_t size, struct error *error);
 int file_printf(struct file_writer *writer, struct error *error, const char *format, ...) PRINTF_LIKE(3, 4);
 int file_commit(struct file_writer *writer, struct error *error); /* also when it fails the writer is closed */
-void file_abandon(struct file_writer *writer);                     /* removes PATH.tmp; does nothing after a commit */
+void file_abandon(struct file_writer *writer);                    /* removes PATH.tmp; does nothing after a commit */
 XXH128_hash_t file_hash(const struct file_writer *writer);
 
 /* One call for small files. */
 int file_write_all(const char *path, const void *bytes, size_t size, struct error *error);
 int file_write_json(const char *path, const cJSON *json, struct error *error); /* indented, final newline */
-int file_read_json(const char *path, cJSON **json, struct error *error);        /* free with cJSON_Delete */
+int file_read_json(const char *path, cJSON **json, struct error *error);       /* free with cJSON_Delete */
 
 bool file_exists(const char *path);
 int file_remove_tree(const char *path, struct error *error); /* a missing path is success */
@@ -154,10 +154,11 @@ typedef int parallel_task(void *context, int worker, int64_t item, struct error 
  * left. After a failure no new item is begun; the error of the lowest failed item is reported. `worker` (0 .. workers -
  * 1) selects scratch that the caller made per thread. */
 int parallel_for(int workers, int64_t items, parallel_task *task, void *context, struct error *error);
-int processor_count(void); /* that this process may run on */
-double clock_seconds(void);  /* monotonic */
+int processor_count(void);  /* that this process may run on */
+double clock_seconds(void); /* monotonic */
 
-/* ---- progress.c --------------------------------------------------------------------------------------------------- */
+/* ---- progress.c ---------------------------------------------------------------------------------------------------
+ */
 
 /* One line redrawn in place on a terminal, a plain line every 10 s otherwise; nothing when `stream` is NULL. Safe to
  * call from several threads. */
@@ -184,9 +185,9 @@ enum option_kind { OPTION_SECTION, OPTION_FLAG, OPTION_INT, OPTION_REAL, OPTION_
 /* One row of a table that drives parsing, --help and the resolved configuration in run.json. */
 struct option {
   enum option_kind kind;
-  const char *name;           /* without "--"; a section's title */
-  void *value;                /* bool *, int64_t *, double *, const char **, int * (index into choices); holds the default */
-  const char *argument;       /* "N", "FILE", ... ; for a choice NULL: "a|b|c" is made from choices */
+  const char *name;     /* without "--"; a section's title */
+  void *value;          /* bool *, int64_t *, double *, const char **, int * (index into choices); holds the default */
+  const char *argument; /* "N", "FILE", ... ; for a choice NULL: "a|b|c" is made from choices */
   const char *help;
   double low, high;           /* inclusive bounds for INT and REAL; both 0: unbounded */
   const char *const *choices; /* NULL-terminated */

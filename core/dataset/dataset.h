@@ -1,10 +1,10 @@
 /* core/dataset - detection data sets as one structure, whatever they were: COCO instances JSON, PASCAL VOC XML, YOLO
  * text files; and the built-in toy scenes.
  *
- * Readers keep every box as it stands in the file, broken ones too (empty, outside the image, NaN), so that whoever uses
- * the boxes can count what it leaves out. What makes the file as a whole doubtful is an error: malformed syntax, wrong
- * types, duplicate or unknown ids, file names that leave the image folder or are not UTF-8. Messages name the file and
- * the place (byte offset or line) and say what to do.
+ * Readers keep every box as it stands in the file, broken ones too (empty, outside the image, NaN), so that whoever
+ * uses the boxes can count what it leaves out. What makes the file as a whole doubtful is an error: malformed syntax,
+ * wrong types, duplicate or unknown ids, file names that leave the image folder or are not UTF-8. Messages name the
+ * file and the place (byte offset or line) and say what to do.
  */
 #ifndef JIGSAW_CORE_DATASET_H
 #define JIGSAW_CORE_DATASET_H
@@ -19,10 +19,10 @@ struct dataset_category {
 enum { DATASET_CROWD = 1, DATASET_DIFFICULT = 2 };
 
 struct dataset_box {
-  int64_t id;        /* annotation id; VOC, YOLO, or absent in COCO: position in the data set, from 1 */
-  float x, y, w, h;  /* pixels, top-left corner and size, as written: may be NaN, infinite, negative or outside */
-  int32_t category;  /* index into categories */
-  uint32_t flags;    /* DATASET_CROWD, DATASET_DIFFICULT */
+  int64_t id;       /* annotation id; VOC, YOLO, or absent in COCO: position in the data set, from 1 */
+  float x, y, w, h; /* pixels, top-left corner and size, as written: may be NaN, infinite, negative or outside */
+  int32_t category; /* index into categories */
+  uint32_t flags;   /* DATASET_CROWD, DATASET_DIFFICULT */
 };
 
 struct dataset_image {
@@ -41,9 +41,9 @@ struct dataset {
   struct dataset_image *images; /* file order (COCO), split or name order (VOC, YOLO) */
   struct dataset_box *boxes;
   int64_t category_count, image_count, box_count;
-  XXH128_hash_t hash;  /* XXH3-128 over the annotation bytes, in reading order */
-  struct arena arena;  /* names */
-  char *image_folder;  /* where file_name is relative to; in the arena */
+  XXH128_hash_t hash; /* XXH3-128 over the annotation bytes, in reading order */
+  struct arena arena; /* names */
+  char *image_folder; /* where file_name is relative to; in the arena */
 };
 
 /* Reads `annotations` (a COCO file, or a folder) with the pictures in `images`.
@@ -64,8 +64,8 @@ int coco_parse(struct dataset *dataset, const char *data, size_t size, const cha
 /* One VOC XML document: appends an image and its boxes, and categories not yet known. */
 int voc_parse(struct dataset *dataset, const char *data, size_t size, const char *name, struct error *error);
 
-/* One YOLO label file for a picture of width x height: "class cx cy w h" per line, relative to the picture; or "class x1
- * y1 x2 y2 x3 y3 ..." polygons, of which the bounding box counts. Appends an image and its boxes. */
+/* One YOLO label file for a picture of width x height: "class cx cy w h" per line, relative to the picture; or "class
+ * x1 y1 x2 y2 x3 y3 ..." polygons, of which the bounding box counts. Appends an image and its boxes. */
 int yolo_parse(struct dataset *dataset, const char *data, size_t size, const char *name, const char *file_name,
                int width, int height, struct error *error);
 

@@ -39,9 +39,9 @@ void image_free(struct image *image);
 int image_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
 
 /* Decodes `part` of the picture (NULL: all of it) into *image, which is (re)allocated when its size differs. Of a JPEG
- * only the rows and columns that are needed are transformed; the result equals the same rectangle of a full libjpeg-turbo
- * decode (islow DCT, fancy upsampling) bit for bit. Lost data (truncation, bad codes) is an error, never grey pixels.
- * Orientation is not applied. */
+ * only the rows and columns that are needed are transformed; the result equals the same rectangle of a full
+ * libjpeg-turbo decode (islow DCT, fancy upsampling) bit for bit. Lost data (truncation, bad codes) is an error, never
+ * grey pixels. Orientation is not applied. */
 int image_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
 
 /* ---- orient.c ---- */
@@ -61,8 +61,9 @@ int image_encode_png(const struct image *image, struct buffer *out, struct error
 /* ---- jpeg_cut.c, jpeg_scan.c: lossless cutting ---- */
 
 /* Cuts rectangles out of one JPEG file without decoding it to pixels: each cut is a JPEG of whole MCUs that holds the
- * rectangle, with the very DCT coefficients of the source, so that decoding loses nothing a second time. Where chroma is
- * subsampled one more MCU is kept on each side that has a neighbour, since libjpeg's fancy upsampling reaches across.
+ * rectangle, with the very DCT coefficients of the source, so that decoding loses nothing a second time. Where chroma
+ * is subsampled one more MCU is kept on each side that has a neighbour, since libjpeg's fancy upsampling reaches
+ * across.
  *
  * Baseline files with one interleaved scan, i.e. nearly all, are never decoded even to coefficients: jpeg_scan.c walks
  * the Huffman codes once, noting where each MCU begins, and a cut copies bits. Other files (progressive, arithmetic,

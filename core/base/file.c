@@ -1,0 +1,311 @@
+#include "core/base/base.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PENDING_SIZE = 256 << 10 };
+
+int file_map_open(struct file_map *map, const char *path, struct error *error) {
+  *map = (struct file_map){0};
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return error_system(error, "%s: cannot open", path);
+  struct stat status;
+  int result = 0;
+  if (fstat(fd, &status)) {
+    result = error_system(error, "%s: cannot stat", path);
+  } else if (!S_ISREG(status.st_mode)) {
+    result = error_set(error, "%s: not a regular file", path);
+  } else if (status.st_size == 0) {
+    map->data = (const uint8_t *)"";
+  } else {
+    void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) {
+      result = error_system(error, "%s: cannot map", path);
+    } else {
+      *map = (struct file_map){.data = data, .size = (size_t)status.st_size};
+    }
+  }
+  close(fd);
+  return result;
+}
+
+void file_map_close(struct file_map *map) {
+  if (map->size > 0) munmap((void *)(uintptr_t)map->data, map->size);
+  *map = (struct file_map){0};
+}
+
+int file_read(struct buffer *buffer, const char *path, struct error *error) {
+  buffer->size = 0;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return error_system(error, "%s: cannot open", path);
+  struct stat status;
+  int result = -1;
+  if (fstat(fd, &status)) {
+    error_system(error, "%s: cannot stat", path);
+    goto done;
+  }
+  if (!S_ISREG(status.st_mode)) {
+    error_set(error, "%s: not a regular file", path);
+    goto done;
+  }
+  if (buffer_reserve(buffer, (size_t)status.st_size + 1, error)) goto done;
+  for (;;) {
+    if (buffer->size == buffer->capacity && buffer_reserve(buffer, buffer->size + 1, error)) goto done;
+    ssize_t got = read(fd, buffer->data + buffer->size, buffer->capacity - buffer->size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      error_system(error, "%s: cannot read", path);
+      goto done;
+    }
+    if (got == 0) break;
+    buffer->size += (size_t)got;
+  }
+  result = 0;
+done:
+  close(fd);
+  return result;
+}
+
+static char *concatenate(const char *a, const char *b) {
+  char *text = malloc(strlen(a) + strlen(b) + 1);
+  if (text) strcat(strcpy(text, a), b);
+  return text;
+}
+
+static void writer_close(struct file_writer *writer) {
+  if (writer->fd >= 0) close(writer->fd);
+  if (writer->hash) XXH3_freeState(writer->hash);
+  free(writer->pending);
+  free(writer->path);
+  free(writer->temporary);
+  *writer = (struct file_writer){.fd = -1};
+}
+
+int file_create(struct file_writer *writer, const char *path, struct error *error) {
+  *writer = (struct file_writer){.fd = -1};
+  writer->path = strdup(path);
+  writer->temporary = concatenate(path, ".tmp");
+  writer->pending = malloc(PENDING_SIZE);
+  writer->hash = XXH3_createState();
+  if (!writer->path || !writer->temporary || !writer->pending || !writer->hash) {
+    writer_close(writer);
+    return error_memory(error, PENDING_SIZE);
+  }
+  XXH3_128bits_reset(writer->hash);
+  writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (writer->fd < 0) {
+    error_system(error, "%s: cannot create", writer->temporary);
+    writer_close(writer);
+    return -1;
+  }
+  return 0;
+}
+
+static int write_fully(const struct file_writer *writer, const uint8_t *bytes, size_t size, struct error *error) {
+  while (size > 0) {
+    ssize_t put = write(writer->fd, bytes, size);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return error_system(error, "%s: cannot write", writer->path);
+    bytes += put;
+    size -= (size_t)put;
+  }
+  return 0;
+}
+
+static int flush_pending(struct file_writer *writer, struct error *error) {
+  size_t size = writer->pending_size;
+  writer->pending_size = 0;
+  return write_fully(writer, writer->pending, size, error);
+}
+
+int file_write(struct file_writer *writer, const void *bytes, size_t size, struct error *error) {
+  XXH3_128bits_update(writer->hash, bytes, size);
+  writer->size += (int64_t)size;
+  if (size > PENDING_SIZE - writer->pending_size) {
+    if (flush_pending(writer, error)) return -1;
+    if (size >= PENDING_SIZE) return write_fully(writer, bytes, size, error);
+  }
+  if (size > 0) memcpy(writer->pending + writer->pending_size, bytes, size);
+  writer->pending_size += size;
+  return 0;
+}
+
+int file_printf(struct file_writer *writer, struct error *error, const char *format, ...) {
+  char *text = NULL;
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vasprintf(&text, format, arguments);
+  va_end(arguments);
+  if (length < 0) return error_memory(error, strlen(format));
+  int result = file_write(writer, text, (size_t)length, error);
+  free(text);
+  return result;
+}
+
+/* The folder that holds `path`, in a buffer of the caller's. */
+static const char *folder_of(const char *path, char *folder, size_t size) {
+  const char *slash = strrchr(path, '/');
+  if (!slash) return ".";
+  snprintf(folder, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+  return folder;
+}
+
+int file_commit(struct file_writer *writer, struct error *error) {
+  char folder[4096];
+  int result = flush_pending(writer, error);
+  if (result == 0 && fsync(writer->fd)) result = error_system(error, "%s: cannot sync", writer->path);
+  if (result == 0) {
+    int fd = writer->fd;
+    writer->fd = -1;
+    if (close(fd)) result = error_system(error, "%s: cannot close", writer->path);
+  }
+  if (result == 0 && rename(writer->temporary, writer->path)) {
+    result = error_system(error, "%s: cannot rename %s to it", writer->path, writer->temporary);
+  }
+  if (result != 0) {
+    file_abandon(writer);
+    return -1;
+  }
+  result = directory_sync(folder_of(writer->path, folder, sizeof folder), error);
+  writer_close(writer);
+  return result;
+}
+
+void file_abandon(struct file_writer *writer) {
+  if (!writer->temporary) return;
+  unlink(writer->temporary);
+  writer_close(writer);
+}
+
+XXH128_hash_t file_hash(const struct file_writer *writer) {
+  return XXH3_128bits_digest(writer->hash);
+}
+
+int file_write_all(const char *path, const void *bytes, size_t size, struct error *error) {
+  struct file_writer writer;
+  if (file_create(&writer, path, error)) return -1;
+  if (file_write(&writer, bytes, size, error)) {
+    file_abandon(&writer);
+    return -1;
+  }
+  return file_commit(&writer, error);
+}
+
+int file_write_json(const char *path, const cJSON *json, struct error *error) {
+  char *text = cJSON_Print(json);
+  char *line = text ? concatenate(text, "\n") : NULL;
+  int result = line ? file_write_all(path, line, strlen(line), error) : error_memory(error, 0);
+  free(line);
+  cJSON_free(text);
+  return result;
+}
+
+int file_read_json(const char *path, cJSON **json, struct error *error) {
+  struct buffer text = {0};
+  *json = NULL;
+  int result = file_read(&text, path, error);
+  if (result == 0) {
+    const char *end = NULL;
+    *json = cJSON_ParseWithLengthOpts((const char *)text.data, text.size, &end, false);
+    if (!*json) {
+      size_t offset = end ? (size_t)(end - (const char *)text.data) : 0;
+      result = error_set(error, "%s: not valid JSON at byte %zu", path, offset);
+    }
+  }
+  buffer_free(&text);
+  return result;
+}
+
+bool file_exists(const char *path) {
+  return access(path, F_OK) == 0;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place) {
+  (void)status, (void)kind, (void)place;
+  return remove(path);
+}
+
+int file_remove_tree(const char *path, struct error *error) {
+  if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT) return 0;
+  return error_system(error, "%s: cannot remove", path);
+}
+
+int directory_create(const char *path, struct error *error) {
+  char *partial = strdup(path);
+  if (!partial) return error_memory(error, strlen(path));
+  int result = 0;
+  for (char *slash = partial + 1; result == 0 && *partial; slash++) {
+    if (*slash != '/' && *slash != '\0') continue;
+    char kept = *slash;
+    *slash = '\0';
+    struct stat status;
+    if (mkdir(partial, 0777) && (errno != EEXIST || stat(partial, &status) || !S_ISDIR(status.st_mode))) {
+      if (errno == EEXIST) errno = ENOTDIR;
+      result = error_system(error, "%s: cannot create the folder", partial);
+    }
+    if (kept == '\0') break;
+    *slash = kept;
+  }
+  free(partial);
+  return result;
+}
+
+int directory_sync(const char *path, struct error *error) {
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return error_system(error, "%s: cannot open", path);
+  int result = fsync(fd) ? error_system(error, "%s: cannot sync", path) : 0;
+  close(fd);
+  return result;
+}
+
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int directory_list(const char *path, struct arena *arena, char ***names, size_t *count, struct error *error) {
+  DIR *directory = opendir(path);
+  if (!directory) return error_system(error, "%s: cannot list", path);
+  void *items = NULL;
+  size_t capacity = 0, used = 0;
+  int result = 0;
+  for (struct dirent *entry; result == 0 && (errno = 0, entry = readdir(directory));) {
+    if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+    result = array_reserve(&items, &capacity, used + 1, sizeof(char *), error);
+    if (result == 0) {
+      char *name = arena_copy(arena, entry->d_name, strlen(entry->d_name));
+      ((char **)items)[used++] = name;
+      if (!name) result = error_memory(error, strlen(entry->d_name));
+    }
+  }
+  if (result == 0 && errno) result = error_system(error, "%s: cannot list", path);
+  closedir(directory);
+  if (result == 0) {
+    if (used > 0) qsort(items, used, sizeof(char *), compare_names);
+    *names = arena_alloc(arena, used * sizeof(char *) + 1);
+    *count = used;
+    if (*names && used > 0) memcpy(*names, items, used * sizeof(char *));
+    if (!*names) result = error_memory(error, used * sizeof(char *));
+  }
+  free(items);
+  return result;
+}
+
+char *path_join(struct arena *arena, const char *folder, const char *name) {
+  size_t length = strlen(folder), name_length = strlen(name);
+  bool slash = length > 0 && folder[length - 1] != '/';
+  char *path = arena_alloc(arena, length + slash + name_length + 1);
+  if (path) sprintf(path, "%s%s%s", folder, slash ? "/" : "", name);
+  return path;
+}
+
+void hash_hex(XXH128_hash_t hash, char hex[33]) {
+  snprintf(hex, 33, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+}
