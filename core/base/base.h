@@ -20,7 +20,7 @@
 #include <xxhash.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
 /* ---- error.c: errors are values -------------------------------------------------------------------------------- */
 
