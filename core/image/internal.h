@@ -1,0 +1,67 @@
+/* What the files of core/image share and nobody else sees. */
+#ifndef JIGSAW_CORE_IMAGE_INTERNAL_H
+#define JIGSAW_CORE_IMAGE_INTERNAL_H
+
+#include <setjmp.h>
+#include <stdio.h>
+
+#include <jpeglib.h>
+
+#include "core/image/image.h"
+
+/* Refuses sizes below 1 and more than IMAGE_PIXELS_MAX pixels, naming the size. */
+int image_check_size(int64_t width, int64_t height, struct error *error);
+
+/* Makes room for width x height pixels without clearing them; memory of the same size is kept. */
+int image_resize(struct image *image, int width, int height, struct error *error);
+
+/* c times a / 255, rounded: a colour over black by its alpha, an ink over another. */
+static inline uint8_t scale_byte(unsigned c, unsigned a) {
+  return (uint8_t)((c * a + 127) / 255);
+}
+
+/* ---- jpeg_guard.c: libjpeg's errors as values ---- */
+
+/* libjpeg reports by calling back and must not be returned to after an error. The guard silences it, keeps the first
+ * message that means lost pixels, and escapes by longjmp:
+ *
+ *   struct jpeg_guard guard;
+ *   struct jpeg_decompress_struct source = {0};
+ *   source.err = jpeg_guard_init(&guard, error);
+ *   if (setjmp(guard.escape) != 0) {   // `error` is set
+ *     jpeg_destroy_decompress(&source);
+ *     return -1;
+ *   }
+ *   jpeg_create_decompress(&source);
+ *   jpeg_guard_limit_scans(&guard, &source);
+ *   ... any libjpeg call ...
+ */
+struct jpeg_guard {
+  struct jpeg_error_mgr manager; /* first: libjpeg's pointer to it is cast back to the guard */
+  struct jpeg_progress_mgr progress;
+  jmp_buf escape;
+  struct error *error;
+  bool lost; /* truncation, bad codes, lost restarts: pixels were made up. Harmless warnings do not set it */
+  char reason[JMSG_LENGTH_MAX];
+};
+
+struct jpeg_error_mgr *jpeg_guard_init(struct jpeg_guard *guard, struct error *error);
+
+/* Ends files that consist of scans and nothing else: a small one could keep a processor busy for hours. Call after
+ * jpeg_create_decompress. */
+void jpeg_guard_limit_scans(struct jpeg_guard *guard, struct jpeg_decompress_struct *source);
+
+/* 0 as long as nothing was lost; otherwise -1 with the reason. */
+int jpeg_guard_check(const struct jpeg_guard *guard);
+
+/* ---- the decoders behind image_probe and image_decode; `data` is known to begin with the format's magic ---- */
+
+int jpeg_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
+int jpeg_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
+int png_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
+int png_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
+
+/* The part to decode: all of the picture when `part` is NULL; fails when it is empty or reaches outside. */
+int image_check_part(const struct rect *part, int width, int height, struct rect *area, struct error *error);
+
+#endif

@@ -1,0 +1,72 @@
+/* libjpeg's errors as values; see internal.h. */
+#include "core/image/internal.h"
+
+#include <string.h>
+
+#include <jerror.h>
+
+/* Encoders write about 10 scans, the most thorough optimisers some 30. */
+#define JPEG_SCANS_MAX 100
+
+static void guard_error_exit(j_common_ptr common) {
+  struct jpeg_guard *guard = (struct jpeg_guard *)common->err;
+  char text[JMSG_LENGTH_MAX];
+  guard->manager.format_message(common, text);
+  error_set(guard->error, "JPEG: %s", text);
+  longjmp(guard->escape, 1);
+}
+
+static bool warning_means_loss(int code) {
+  switch (code) {
+  case JWRN_HIT_MARKER:
+  case JWRN_JPEG_EOF:
+  case JWRN_HUFF_BAD_CODE:
+  case JWRN_ARITH_BAD_CODE:
+  case JWRN_MUST_RESYNC:
+  case JWRN_BOGUS_PROGRESSION:
+    return true;
+  default:
+    return false;
+  }
+}
+
+static void guard_emit_message(j_common_ptr common, int level) {
+  struct jpeg_guard *guard = (struct jpeg_guard *)common->err;
+  if (level >= 0) return;
+  guard->manager.num_warnings++;
+  if (guard->lost || !warning_means_loss(guard->manager.msg_code)) return;
+  guard->lost = true;
+  guard->manager.format_message(common, guard->reason);
+}
+
+static void guard_output_message(j_common_ptr common) {
+  (void)common;
+}
+
+struct jpeg_error_mgr *jpeg_guard_init(struct jpeg_guard *guard, struct error *error) {
+  memset(guard, 0, sizeof(*guard));
+  guard->error = error;
+  jpeg_std_error(&guard->manager);
+  guard->manager.error_exit = guard_error_exit;
+  guard->manager.emit_message = guard_emit_message;
+  guard->manager.output_message = guard_output_message;
+  return &guard->manager;
+}
+
+static void guard_count_scans(j_common_ptr common) {
+  struct jpeg_guard *guard = (struct jpeg_guard *)common->err;
+  if (((j_decompress_ptr)common)->input_scan_number <= JPEG_SCANS_MAX) return;
+  error_set(guard->error, "JPEG: more than %d scans; no encoder writes that many, so the file is taken for an attack",
+            JPEG_SCANS_MAX);
+  longjmp(guard->escape, 1);
+}
+
+void jpeg_guard_limit_scans(struct jpeg_guard *guard, struct jpeg_decompress_struct *source) {
+  guard->progress.progress_monitor = guard_count_scans;
+  source->progress = &guard->progress;
+}
+
+int jpeg_guard_check(const struct jpeg_guard *guard) {
+  if (!guard->lost) return 0;
+  return error_set(guard->error, "JPEG: data is lost: %s; fetch the file again", guard->reason);
+}
