@@ -1,8 +1,8 @@
 /* bench_jpeg_cut FOLDER...: how fast jpeg_cutter is beside libjpeg, on one thread, over all *.jpg of the folders.
  *
- * Every round times three passes over all files in alternation, so that the machine's moods touch them alike: (i) libjpeg
- * reads all coefficients, (ii) jpeg_cutter_open, (iii) jpeg_cutter_open and CUTS random cuts of about 1/8 of the picture.
- * Prints the median over the rounds. */
+ * Every round times three passes over all files in alternation, so that the machine's moods touch them alike: (i)
+ * libjpeg reads all coefficients, (ii) jpeg_cutter_open, (iii) jpeg_cutter_open and CUTS random cuts of about 1/8 of
+ * the picture. Prints the median over the rounds. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -30,7 +30,8 @@ static void random_sampling(struct rng *rng, struct recipe *recipe) {
     recipe->h[i] = full ? first[0] : 1;
     recipe->v[i] = full ? first[1] : 1;
   }
-  if (recipe->components >= 3 && rng_below(rng, 6) == 0) { /* an odd one: any comp may be the finest, in any direction */
+  if (recipe->components >= 3 &&
+      rng_below(rng, 6) == 0) { /* an odd one: any comp may be the finest, in any direction */
     for (int i = 0; i < recipe->components; i++) {
       recipe->h[i] = 1 + (int)rng_below(rng, 2);
       recipe->v[i] = 1 + (int)(recipe->h[i] == 1 && rng_below(rng, 2));
@@ -287,7 +288,7 @@ static void test_random_files(void **state) {
   (void)state;
   struct jpeg_cutter *cutter = jpeg_cutter_new();
   struct buffer data = {0};
-  for (uint64_t i = 0; i < 1500; i++) {
+  for (uint64_t i = 0; i < 3000; i++) {
     struct rng rng;
     rng_init(&rng, seed, RNG_TEST, 0, i);
     struct recipe recipe = random_recipe(&rng);
@@ -298,10 +299,235 @@ static void test_random_files(void **state) {
   jpeg_cutter_free(cutter);
 }
 
+static size_t frame_at(const struct buffer *data) {
+  for (size_t i = 2; i + 10 < data->size; i++) {
+    if (data->data[i] == 0xFF && data->data[i + 1] >= 0xC0 && data->data[i + 1] <= 0xCF && data->data[i + 1] != 0xC4) {
+      return i;
+    }
+  }
+  fail_msg("no SOF");
+  return 0;
+}
+
+/* Truncates the file or changes a few bytes, but never its size in pixels: that would only cost time. */
+static void damage(struct rng *rng, struct buffer *data) {
+  if (rng_below(rng, 4) == 0) {
+    data->size = (size_t)rng_below(rng, data->size);
+    return;
+  }
+  size_t frame = frame_at(data);
+  for (uint64_t i = 1 + rng_below(rng, 3); i > 0; i--) {
+    size_t at = (size_t)rng_below(rng, data->size);
+    if (at >= frame + 5 && at < frame + 9) continue;
+    data->data[at] = (uint8_t)(rng_below(rng, 4) == 0 ? 0xFF : rng_u32(rng));
+  }
+}
+
+/* The cut of a damaged file is a sound file. */
+static void check_sound(const struct buffer *out) {
+  struct jpeg_guard guard;
+  struct error error = {0};
+  struct jpeg_decompress_struct file = {0};
+  file.err = jpeg_guard_init(&guard, &error);
+  if (setjmp(guard.escape) != 0) fail_msg("%s", error.message);
+  open_file(&file, out);
+  jpeg_read_coefficients(&file);
+  assert_ok(jpeg_guard_check(&guard), error);
+  jpeg_destroy_decompress(&file);
+}
+
+static void test_damaged_files(void **state) {
+  (void)state;
+  struct jpeg_cutter *cutter = jpeg_cutter_new();
+  struct buffer whole = {0}, data = {0}, out = {0};
+  struct error error = {0};
+  int opened = 0, refused = 0;
+  for (uint64_t i = 0; i < 400; i++) {
+    struct rng rng;
+    rng_init(&rng, seed, RNG_TEST, 1, i);
+    struct recipe recipe = random_recipe(&rng);
+    make_file(&rng, &recipe, &whole);
+    for (int j = 0; j < 20; j++) {
+      struct rect inner, part = random_part(&rng, recipe.width, recipe.height);
+      data.size = 0;
+      assert_ok(buffer_append(&data, whole.data, whole.size, &error), error);
+      damage(&rng, &data);
+      error.message[0] = 0;
+      int status = jpeg_cutter_open(cutter, data.data, data.size, recipe.height, &error);
+      if (status == 0) status = jpeg_cutter_cut(cutter, part, &out, &inner, &error);
+      if (data.size < whole.size) assert_int_equal(status, -1);
+      if (status == 0) check_sound(&out);
+      assert_true((status == 0) == (error.message[0] == 0));
+      *(status == 0 ? &opened : &refused) += 1;
+    }
+  }
+  assert_true(opened > 0 && refused > 0);
+  buffer_free(&out);
+  buffer_free(&data);
+  buffer_free(&whole);
+  jpeg_cutter_free(cutter);
+}
+
+static void check_refused(struct jpeg_cutter *cutter, const struct buffer *data, const char *reason) {
+  struct error error = {0};
+  assert_int_equal(jpeg_cutter_open(cutter, data->data, data->size, INT32_MAX, &error), -1);
+  if (strstr(error.message, reason) == NULL) fail_msg("'%s' does not say '%s'", error.message, reason);
+  struct buffer out = {0};
+  struct rect inner;
+  assert_int_equal(jpeg_cutter_cut(cutter, (struct rect){0, 0, 1, 1}, &out, &inner, &error), -1);
+}
+
+static struct recipe plain_recipe(void) {
+  return (struct recipe){.width = 100,
+                         .height = 80,
+                         .space = JCS_YCbCr,
+                         .components = 3,
+                         .h = {2, 1, 1},
+                         .v = {2, 1, 1},
+                         .jfif = true,
+                         .noise = true,
+                         .process = BASELINE,
+                         .quality = 90};
+}
+
+static void test_messages(void **state) {
+  (void)state;
+  struct jpeg_cutter *cutter = jpeg_cutter_new();
+  struct buffer data = {0};
+  struct rng rng;
+  struct recipe recipe = plain_recipe();
+  rng_init(&rng, seed, RNG_TEST, 2, 0);
+  make_file(&rng, &recipe, &data);
+  data.size -= 2;
+  check_refused(cutter, &data, "truncated: no end-of-image marker");
+  data.size = 100;
+  check_refused(cutter, &data, "truncated");
+  data.size = 0;
+  check_refused(cutter, &data, "JPEG");
+  make_file(&rng, &recipe, &data);
+  size_t frame = frame_at(&data), middle = data.size / 2;
+  data.data[frame + 5] = 200; /* height 51,280: too little data for it */
+  check_refused(cutter, &data, "too little data");
+  data.data[frame + 7] = 200;
+  check_refused(cutter, &data, "51280");
+  make_file(&rng, &recipe, &data);
+  memmove(data.data + middle, data.data + middle + 500, data.size - middle - 500);
+  data.size -= 500;
+  check_refused(cutter, &data, "corrupt Huffman data at MCU row");
+  recipe.restart_interval = 3;
+  make_file(&rng, &recipe, &data);
+  for (size_t i = frame_at(&data); i + 1 < data.size; i++) {
+    if (data.data[i] == 0xFF && data.data[i + 1] == 0xD2) data.data[i + 1] = 0xD3;
+  }
+  check_refused(cutter, &data, "restart marker 2 is out of order");
+  buffer_free(&data);
+  jpeg_cutter_free(cutter);
+}
+
+/* Bytes that the standard allows and few encoders write: fill bytes before markers, comments, a restart behind the last
+ * interval, anything behind the end. */
+static void test_odd_bytes(void **state) {
+  (void)state;
+  struct jpeg_cutter *cutter = jpeg_cutter_new();
+  struct error error = {0};
+  struct buffer plain = {0}, odd = {0};
+  struct rng rng;
+  struct recipe recipe = plain_recipe();
+  rng_init(&rng, seed, RNG_TEST, 3, 0);
+  recipe.restart_interval = 5; /* 35 MCUs: RST0 .. RST5 */
+  make_file(&rng, &recipe, &plain);
+  for (size_t i = 0; i < plain.size; i++) {
+    bool marker = plain.data[i] == 0xFF && i > 0 && i + 1 < plain.size && plain.data[i + 1] >= 0xC0;
+    bool end = marker && plain.data[i + 1] == 0xD9;
+    if (i == 2) assert_ok(buffer_append(&odd, "\xFF\xFE\0\7hello", 9, &error), error);
+    if (end) assert_ok(buffer_append(&odd, "\xFF\xD6", 2, &error), error);
+    if (marker) assert_ok(buffer_append(&odd, "\xFF\xFF", 2, &error), error);
+    assert_ok(buffer_append(&odd, plain.data + i, 1, &error), error);
+  }
+  assert_ok(buffer_append(&odd, "garbage", 7, &error), error);
+  check_file(&rng, cutter, &odd, 20);
+  buffer_free(&odd);
+  buffer_free(&plain);
+  jpeg_cutter_free(cutter);
+}
+
+/* A DC table with one code of each length has no room for another: a cut that needs one goes through libjpeg. A gray
+ * picture of four blocks with the differences 7, 7, 0, 0, where categories 0 and 3 have codes; cuts need 4 for 14. */
+static void test_full_dc_table(void **state) {
+  (void)state;
+  static const uint8_t head[] = {0xFF, 0xD8, 0xFF, 0xDB, 0, 67, 0};
+  static const uint8_t frame[] = {0xFF, 0xC0, 0, 11, 8, 0, 16, 0, 16, 1, 1, 0x11, 0};
+  static const uint8_t dc[37] = {0xFF, 0xC4, 0, 35, 0,  1,  1,  1,  1,  1,  1,  1,  1,  1,  1,  1,  1,  1, 1,
+                                 1,    1,    0, 3,  15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15};
+  static const uint8_t ac[22] = {0xFF, 0xC4, 0, 20, 0x10, 1}; /* one bit: end of block */
+  static const uint8_t scan[] = {0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0};
+  static const uint8_t bits[] = {0xBA, 0xE0, 0xFF, 0xD9}; /* 10 111 0, 10 111 0, 0 0, 0 0 */
+  struct jpeg_cutter *cutter = jpeg_cutter_new();
+  struct error error = {0};
+  struct buffer data = {0};
+  struct rng rng;
+  rng_init(&rng, seed, RNG_TEST, 4, 0);
+  assert_ok(buffer_append(&data, head, sizeof(head), &error), error);
+  for (int i = 0; i < 64; i++) {
+    assert_ok(buffer_append(&data, "\1", 1, &error), error);
+  }
+  assert_ok(buffer_append(&data, frame, sizeof(frame), &error), error);
+  assert_ok(buffer_append(&data, dc, sizeof(dc), &error), error);
+  assert_ok(buffer_append(&data, ac, sizeof(ac), &error), error);
+  assert_ok(buffer_append(&data, scan, sizeof(scan), &error), error);
+  assert_ok(buffer_append(&data, bits, sizeof(bits), &error), error);
+  for (int i = 0; i < 30; i++) {
+    check_file(&rng, cutter, &data, 5);
+  }
+  buffer_free(&data);
+  jpeg_cutter_free(cutter);
+}
+
+static void check_folder(struct jpeg_cutter *cutter, const char *folder, size_t step) {
+  struct arena arena = {0};
+  struct buffer data = {0};
+  struct error error = {0};
+  char **names = NULL;
+  size_t count = 0;
+  assert_ok(directory_list(folder, &arena, &names, &count, &error), error);
+  for (size_t i = seed % step; i < count; i += step) {
+    struct rng rng;
+    size_t length = strlen(names[i]);
+    if (length < 4 || strcmp(names[i] + length - 4, ".jpg") != 0) continue;
+    rng_init(&rng, seed, RNG_TEST, 5, i);
+    assert_ok(file_read(&data, path_join(&arena, folder, names[i]), &error), error);
+    check_file(&rng, cutter, &data, 4);
+  }
+  buffer_free(&data);
+  arena_free(&arena);
+}
+
+static void test_real_files(void **state) {
+  (void)state;
+  static const struct {
+    const char *folder;
+    size_t step; /* takes every step-th file, to end soon */
+  } sets[] = {{"coco128/train2017", 2}, {"coco_tiny/val2017", 2}, {"groceries/JPEGImages", 20}};
+  const char *root = getenv("JIGSAW_TEST_DATA");
+  char beside[4096];
+  snprintf(beside, sizeof(beside), "%.*s../../shared/data", (int)(strlen(__FILE__) - strlen("test_jpeg_cut.c")),
+           __FILE__);
+  if (root == NULL) root = beside;
+  if (!file_exists(root)) skip();
+  struct jpeg_cutter *cutter = jpeg_cutter_new();
+  for (size_t i = 0; i < COUNT_OF(sets); i++) {
+    char folder[4096 + 64];
+    snprintf(folder, sizeof(folder), "%s/%s", root, sets[i].folder);
+    if (file_exists(folder)) check_folder(cutter, folder, sets[i].step);
+  }
+  jpeg_cutter_free(cutter);
+}
+
 int main(void) {
   seed = test_seed();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_random_files),
+      cmocka_unit_test(test_random_files), cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_messages),
+      cmocka_unit_test(test_odd_bytes),    cmocka_unit_test(test_full_dc_table), cmocka_unit_test(test_real_files),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

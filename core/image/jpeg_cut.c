@@ -8,7 +8,7 @@ struct jpeg_cutter {
   size_t size;
   int rows; /* that can be cut from; 0: no file is open */
   struct jpeg_grid grid;
-  bool spliced;                      /* the scan is walked; otherwise the transcoder is open */
+  bool spliced; /* the scan is walked; otherwise the transcoder is open */
   struct jpeg_transcoder *transcoder;
   struct jpeg_scan scan;
 };
@@ -67,8 +67,7 @@ static void span_mcus(int from, int size, int mcu, int mcus, bool margin, int *f
   *count = (behind > mcus ? mcus : behind) - *first;
 }
 
-static int cut_area(struct jpeg_cutter *cutter, const struct jpeg_area *area, struct buffer *out,
-                    struct error *error) {
+static int cut_area(struct jpeg_cutter *cutter, const struct jpeg_area *area, struct buffer *out, struct error *error) {
   if (cutter->spliced) {
     int status = jpeg_splice(&cutter->scan, area, out, error);
     if (status != JPEG_UNUSUAL) return status;

@@ -1,8 +1,8 @@
 /* Inside of core/image: a baseline JPEG file taken apart as far as cutting needs, and no further.
  *
- * jpeg_parse.c reads the headers and unstuffs the entropy-coded data; jpeg_scan.c walks its Huffman codes and notes where
- * each MCU ends; jpeg_splice.c writes a cut by copying bits; jpeg_transcode.c does the same through libjpeg for the files
- * that these cannot take.
+ * jpeg_parse.c reads the headers and unstuffs the entropy-coded data; jpeg_scan.c walks its Huffman codes and notes
+ * where each MCU ends; jpeg_splice.c writes a cut by copying bits; jpeg_transcode.c does the same through libjpeg for
+ * the files that these cannot take.
  */
 #ifndef JIGSAW_CORE_IMAGE_JPEG_SCAN_H
 #define JIGSAW_CORE_IMAGE_JPEG_SCAN_H
@@ -16,7 +16,8 @@ enum {
   JPEG_CATEGORIES = 12, /* of a DC difference of 8-bit samples: 0 .. 11 bits */
   JPEG_AC_INDEX = 12,   /* bits that index the table of AC codes ... */
   JPEG_DC_INDEX = 9,    /* ... and of DC codes */
-  JPEG_SCAN_PAD = 4096, /* bytes after the unstuffed data, more than the longest MCU, so that it is checked once a MCU */
+  JPEG_SCAN_PAD =
+      4096, /* bytes after the unstuffed data, more than the longest MCU, so that it is checked once a MCU */
 };
 
 /* What DHT holds: 16 counts of codes by length, then the symbols. `size` is 0 when it is not defined. */
@@ -59,10 +60,10 @@ struct jpeg_component {
 
 /* How a picture divides into MCUs. */
 struct jpeg_grid {
-  int width, height;          /* pixels */
-  int mcu_width, mcu_height;  /* pixels of an MCU */
-  int across, down;           /* MCUs */
-  bool margin_x, margin_y;    /* some component is subsampled that way */
+  int width, height;         /* pixels */
+  int mcu_width, mcu_height; /* pixels of an MCU */
+  int across, down;          /* MCUs */
+  bool margin_x, margin_y;   /* some component is subsampled that way */
 };
 
 /* A cut: whole MCUs, but ending at the picture's own edge where it reaches it. */
@@ -76,7 +77,7 @@ struct jpeg_scan {
   struct jpeg_grid grid;
   struct jpeg_component component[JPEG_COMPONENTS];
   int component_count;
-  uint8_t sof;         /* 0xC0 or 0xC1 */
+  uint8_t sof;          /* 0xC0 or 0xC1 */
   int restart_interval; /* MCUs; 0: none */
   struct {
     uint8_t payload[1 + 128]; /* precision and slot, then the values as they stand in DQT */

@@ -1,7 +1,8 @@
 /* Writes a cut of a walked scan by copying its bits; see jpeg_scan.h.
  *
  * AC codes mean the same anywhere. A DC difference refers to the MCU before, which is another one for the first MCU of
- * each row of the cut, and for the first after a restart of the source, since cuts have none: these few are coded anew. */
+ * each row of the cut, and for the first after a restart of the source, since cuts have none: these few are coded anew.
+ */
 #include "core/image/jpeg_scan.h"
 
 #include <string.h>

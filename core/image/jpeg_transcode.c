@@ -99,8 +99,8 @@ static void copy_component(struct jpeg_transcoder *transcoder, struct jpeg_compr
   JDIMENSION left = (JDIMENSION)(area->x * h), top = (JDIMENSION)(area->y * v);
   JDIMENSION across = (JDIMENSION)(area->across * h), down = (JDIMENSION)(area->down * v);
   for (JDIMENSION y = 0; y < down; y++) {
-    JBLOCKARRAY from = source->mem->access_virt_barray((j_common_ptr)source, transcoder->coefficients[component],
-                                                       top + y, 1, FALSE);
+    JBLOCKARRAY from =
+        source->mem->access_virt_barray((j_common_ptr)source, transcoder->coefficients[component], top + y, 1, FALSE);
     JBLOCKARRAY to = cut->mem->access_virt_barray((j_common_ptr)cut, target, y, 1, TRUE);
     memcpy(to[0], from[0] + left, across * sizeof(JBLOCK));
   }
