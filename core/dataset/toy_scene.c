@@ -101,7 +101,7 @@ struct toy_look toy_look_choose(const struct toy_stage *stage, enum toy_texture 
   look.texture_angle = texture == TOY_STRIPED || texture == TOY_MARBLE || texture == TOY_CHECKERED
                            ? TURN * toy_random(rng, 0, 1)
                            : TURN * toy_random(rng, -0.02f, 0.02f);
-  look.gloss = toy_random(rng, 0, 1) * 7;
+  look.gloss = toy_random(rng, 0, 1) * 4;
   return look;
 }
 

@@ -140,10 +140,10 @@ static void layer_light(const struct toy_sprite *sprite, const struct layer *lay
   shine[0] = shine[layer->width - 1] = 0;
   for (int x = 1; x + 1 < layer->width; x++) {
     float slope = lx * (soft[x + 1] - soft[x - 1]) + ly * (below[x] - above[x]), height = soft[x];
-    float glint = slope - 0.2f > 0 ? slope - 0.2f : 0;
+    float glint = slope - 0.28f > 0 ? slope - 0.28f : 0;
     float tilt = slope > 0 ? slope / (1 + 0.6f * slope) : slope / (1 - 0.5f * slope);
     shade[x] *= (1 + 0.62f * tilt) * (0.74f + 0.26f * height);
-    shine[x] = gloss * glint * glint * height;
+    shine[x] = gloss * glint * glint * height * height;
   }
 }
 
