@@ -234,9 +234,10 @@ static bool shape_floats(enum toy_shape shape, enum toy_place place, struct rng 
   return (shape == TOY_BALLOON && toy_chance(rng, 0.85f)) || (shape == TOY_STAR && toy_chance(rng, 0.3f));
 }
 
-static struct actor actor_choose(const struct toy_stage *stage, const struct toy_canvas *canvas, struct rng *rng) {
+static struct actor actor_choose(const struct toy_stage *stage, const struct toy_canvas *canvas, int company,
+                                 struct rng *rng) {
   struct actor actor = {.class = toy_class_draw(rng)};
-  float height = (float)canvas->height, octave = toy_random(rng, 0, 1);
+  float height = (float)canvas->height, octave = toy_random(rng, company < 3 ? 0.35f : 0, 1); /* the lonely are near */
   actor.size = 24 * powf(300.0f / 24, octave);
   actor.floats = shape_floats(toy_classes[actor.class].shape, stage->place, rng);
   float depth = toy_mix(toy_random(rng, 0, 1), octave, 0.65f);
@@ -262,7 +263,7 @@ static int choose_count(struct rng *rng) {
     return 0;
   }
   int count = 1;
-  while (count < TOY_OBJECTS_MAX && toy_chance(rng, 0.82f)) {
+  while (count < TOY_OBJECTS_MAX && toy_chance(rng, 0.86f)) {
     count++;
   }
   return count;
@@ -272,7 +273,7 @@ static int choose_actors(const struct toy_stage *stage, const struct toy_canvas 
                          struct rng *rng) {
   int count = choose_count(rng);
   for (int i = 0; i < count; i++) {
-    struct actor actor = actor_choose(stage, canvas, rng);
+    struct actor actor = actor_choose(stage, canvas, count, rng);
     int at = i;
     for (; at > 0 && actors[at - 1].depth > actor.depth; at--) {
       actors[at] = actors[at - 1];
