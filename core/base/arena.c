@@ -86,6 +86,21 @@ int buffer_printf(struct buffer *buffer, struct error *error, const char *format
   }
 }
 
+int buffer_json_string(struct buffer *buffer, const char *text, struct error *error) {
+  int result = buffer_append(buffer, "\"", 1, error);
+  for (const char *p = text; result == 0 && *p; p++) {
+    unsigned char c = (unsigned char)*p;
+    if (c == '"' || c == '\\') {
+      result = buffer_printf(buffer, error, "\\%c", c);
+    } else if (c < 0x20 || c == 0x7f) {
+      result = buffer_printf(buffer, error, "\\u%04x", c);
+    } else {
+      result = buffer_append(buffer, p, 1, error);
+    }
+  }
+  return result ? result : buffer_append(buffer, "\"", 1, error);
+}
+
 void buffer_free(struct buffer *buffer) {
   free(buffer->data);
   *buffer = (struct buffer){0};

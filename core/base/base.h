@@ -63,6 +63,8 @@ struct buffer {
 int buffer_reserve(struct buffer *buffer, size_t capacity, struct error *error);
 int buffer_append(struct buffer *buffer, const void *bytes, size_t size, struct error *error);
 int buffer_printf(struct buffer *buffer, struct error *error, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Appends UTF-8 text as a JSON string, quotes included. */
+int buffer_json_string(struct buffer *buffer, const char *text, struct error *error);
 void buffer_free(struct buffer *buffer);
 
 /* ---- rng.c: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) ---------------- */
@@ -144,6 +146,10 @@ int directory_list(const char *path, struct arena *arena, char ***names, size_t 
 /* "FOLDER/NAME" (or NAME when folder is empty) in memory of the arena; NULL when memory is out. */
 char *path_join(struct arena *arena, const char *folder, const char *name);
 
+/* printf into a path of the caller's; too long is an error. */
+enum { PATH_SIZE = 4096 };
+int path_format(char path[PATH_SIZE], struct error *error, const char *format, ...) PRINTF_LIKE(3, 4);
+
 void hash_hex(XXH128_hash_t hash, char hex[33]); /* as xxh128sum prints it */
 
 /* ---- parallel.c ------------------------------------------------------------------------------------------------- */
@@ -200,5 +206,33 @@ enum options_result { OPTIONS_OK = 0, OPTIONS_ERROR = -1, OPTIONS_HELP = 1, OPTI
 enum options_result options_parse(const struct option *table, size_t count, int argc, char **argv, struct error *error);
 void options_help(const struct option *table, size_t count, FILE *stream);
 cJSON *options_json(const struct option *table, size_t count); /* {"name": value, ...}; NULL when memory is out */
+
+/* ---- run.c: an output folder and its record ------------------------------------------------------------------------
+ */
+
+/* A tool's output folder. FOLDER/run.json records what the tool was asked to do (`identity`: everything that its output
+ * depends on), its state, and the wall time spent so far over all attempts. The folder is locked while it is open. */
+struct run {
+  char folder[PATH_SIZE];
+  int lock;
+  cJSON *json;
+  bool finished; /* an earlier attempt with the same identity reached its end */
+  double started, seconds_before, last_written;
+  struct run_mutex *mutex;
+};
+
+/* Creates or takes up FOLDER; owns `identity` from here on, also on failure. Refuses a folder that another process has
+ * open, that holds other things, or that was begun with another identity (the message names the option that differs),
+ * unless `overwrite`, which removes the entries named in `products` (NULL-terminated) first. */
+int run_open(struct run *run, const char *folder, const char *tool, cJSON *identity, bool overwrite,
+             const char *const *products, struct error *error);
+
+/* Rewrites run.json with the time spent if the last time was a while ago. Any thread; failures wait for run_finish. */
+void run_tick(struct run *run);
+
+/* Writes run.json with state "done" and, last, the empty file FOLDER/DONE. Facts to keep are added to run->json before.
+ */
+int run_finish(struct run *run, struct error *error);
+void run_close(struct run *run); /* without run_finish: the folder stays unfinished, the time spent is recorded */
 
 #endif

@@ -306,6 +306,15 @@ char *path_join(struct arena *arena, const char *folder, const char *name) {
   return path;
 }
 
+int path_format(char path[PATH_SIZE], struct error *error, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(path, PATH_SIZE, format, arguments);
+  va_end(arguments);
+  if (length < 0 || length >= PATH_SIZE) return error_set(error, "%s...: the path is too long", path);
+  return 0;
+}
+
 void hash_hex(XXH128_hash_t hash, char hex[33]) {
   snprintf(hex, 33, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
 }

@@ -41,35 +41,59 @@ struct dataset {
   struct dataset_image *images; /* file order (COCO), split or name order (VOC, YOLO) */
   struct dataset_box *boxes;
   int64_t category_count, image_count, box_count;
-  XXH128_hash_t hash; /* XXH3-128 over the annotation bytes, in reading order */
-  struct arena arena; /* names */
-  char *image_folder; /* where file_name is relative to; in the arena */
+  XXH128_hash_t hash;                                     /* XXH3-128 over the annotation bytes; see the readers */
+  struct arena arena;                                     /* names */
+  char *image_folder;                                     /* where file_name is relative to; in the arena */
+  size_t category_capacity, image_capacity, box_capacity; /* private to the readers */
 };
 
 /* Reads `annotations` (a COCO file, or a folder) with the pictures in `images`.
- *   format  DATASET_AUTO: a .json file is COCO; a folder with Annotations/ or *.xml is VOC; a folder with *.txt (or
- *           labels/) is YOLO; a folder with annotations/instances_SPLIT.json (or one instances_*.json) is COCO.
- *   images  may be NULL for VOC (JPEGImages beside Annotations, or the XML's own folder) and YOLO (labels -> images).
- *   split   NULL: everything. COCO: picks instances_SPLIT.json. VOC: ImageSets/Main/SPLIT.txt. YOLO: the SPLIT folder
- *           below labels/ and images/, or SPLIT.txt with a list of images. */
+ *   format  DATASET_AUTO: a .json file is COCO; a folder with Annotations/ or *.xml is VOC; a folder with
+ *           annotations/instances_SPLIT.json (or a single instances*.json) is COCO; a folder with *.txt somewhere in it
+ *           is YOLO.
+ *   images  may be NULL. COCO: the split's folder or images/, beside or below the file's folder. VOC: JPEGImages beside
+ *           Annotations, or the XML's own folder. YOLO: labels -> images, or the labels' own folder.
+ *   split   NULL: everything. COCO: picks instances_SPLIT.json. VOC: ImageSets/Main/SPLIT.txt, of which lines "NAME -1"
+ *           (the class is not in the picture) are left out. YOLO: labels/SPLIT and images/SPLIT, SPLIT/labels and
+ *           SPLIT/images, or SPLIT.txt with a list of images relative to its own folder or to `images`.
+ * Nothing is looked at in the pictures but, for YOLO, their size; nor need they exist. */
 int dataset_load(struct dataset *dataset, enum dataset_format format, const char *annotations, const char *images,
                  const char *split, struct error *error);
 void dataset_free(struct dataset *dataset);
 
-/* The parsers, on memory; `name` is for messages. coco_parse calls `release(context, offset)`, when given, now and then
- * to say that bytes before `offset` are done with, so that a mapped file need not stay resident. */
+/* The parsers, on memory; `name` is for messages. The data set is zeroed by the caller before the first call, and freed
+ * by the caller also after a failure. */
+
+/* One COCO file. Each annotation needs image_id, category_id and bbox; without id it has its position, from 1. NaN and
+ * infinities may stand for any number: in boxes they are kept, in ids and sizes they are errors, elsewhere they are
+ * passed over. Calls `release(context, offset)`, when given, now and then to say that bytes before `offset` are done
+ * with, so that a mapped file need not stay resident. Sets the hash, which is over the file. */
 int coco_parse(struct dataset *dataset, const char *data, size_t size, const char *name,
                void (*release)(void *context, size_t offset), void *context, struct error *error);
 
-/* One VOC XML document: appends an image and its boxes, and categories not yet known. */
+/* One VOC XML document: appends an image and its boxes, and categories not yet known. PASCAL's corners are pixels that
+ * count from 1 and lie inside the box, so x = xmin - 1, y = ymin - 1, w = xmax - xmin + 1, h = ymax - ymin + 1. Without
+ * <filename> the image is named after the document, with .jpg. Any entity declaration is an error.
+ *
+ * dataset_load looks for the picture that <filename> names, then for one named like the document; when there is
+ * neither, the image keeps <filename>. It sorts the categories by the bytes of their names, so that ids do not depend
+ * on the order of the files. The hash is over the documents. */
 int voc_parse(struct dataset *dataset, const char *data, size_t size, const char *name, struct error *error);
 
 /* One YOLO label file for a picture of width x height: "class cx cy w h" per line, relative to the picture; or "class
- * x1 y1 x2 y2 x3 y3 ..." polygons, of which the bounding box counts. Appends an image and its boxes. */
+ * x1 y1 x2 y2 x3 y3 ..." polygons, of which the bounding box counts. Appends an image and its boxes; the categories
+ * must be there. A picture of 0 x 0, that is of unknown size, makes boxes of NaN.
+ *
+ * dataset_load takes sizes from the pictures, upright (turned by EXIF orientation); one that cannot be read is 0 x 0. A
+ * picture without label file has no boxes, a label file without picture is an image named X.jpg that is 0 x 0 (but in a
+ * folder that pictures and labels share, other .txt files are passed over). Class names are in classes.txt, obj.names,
+ * the only *.names, data.yaml, data.yml or dataset.yaml, in `annotations` or the two folders above. The hash is over
+ * the class file, then each file name, its NUL and its labels. */
 int yolo_parse(struct dataset *dataset, const char *data, size_t size, const char *name, const char *file_name,
                int width, int height, struct error *error);
 
-/* False when joining `name` to a folder could leave it: absolute, "..", NUL, empty. */
+/* False when joining `name` to a folder could leave it or names no file: absolute (also "C:/"), a part "..", empty,
+ * ending in a slash. Backslashes count as slashes, since they are on some systems. */
 bool dataset_name_safe(const char *name);
 
 /* ---- toy.c: scenes that need no download ------------------------------------------------------------------------- */

@@ -15,7 +15,13 @@ int image_check_size(int64_t width, int64_t height, struct error *error);
 /* Makes room for width x height pixels without clearing them; memory of the same size is kept. */
 int image_resize(struct image *image, int width, int height, struct error *error);
 
-/* c times a / 255, rounded: a colour over black by its alpha, an ink over another. */
+/* The part to decode: all of the picture when `part` is NULL; fails when it is empty or reaches outside. */
+int image_check_part(const struct rect *part, int width, int height, struct rect *area, struct error *error);
+
+/* Stores one row of image->width pixels: RGB (3 channels), or RGBA (4) composed over black. */
+void image_put_row(struct image *image, int y, const uint8_t *pixels, int channels);
+
+/* c * a / 255, rounded: a colour over black by its alpha, one ink over another. */
 static inline uint8_t scale_byte(unsigned c, unsigned a) {
   return (uint8_t)((c * a + 127) / 255);
 }
@@ -54,14 +60,13 @@ void jpeg_guard_limit_scans(struct jpeg_guard *guard, struct jpeg_decompress_str
 /* 0 as long as nothing was lost; otherwise -1 with the reason. */
 int jpeg_guard_check(const struct jpeg_guard *guard);
 
-/* ---- the decoders behind image_probe and image_decode; `data` is known to begin with the format's magic ---- */
+/* ---- jpeg_decode.c, png.c, stb_decode.c: what image_probe and image_decode call once the magic bytes are seen ---- */
 
 int jpeg_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
 int jpeg_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
 int png_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
 int png_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
-
-/* The part to decode: all of the picture when `part` is NULL; fails when it is empty or reaches outside. */
-int image_check_part(const struct rect *part, int width, int height, struct rect *area, struct error *error);
+int stb_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
+int stb_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
 
 #endif

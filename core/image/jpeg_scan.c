@@ -187,8 +187,8 @@ static bool skip_code(const struct jpeg_ac_table *table, const uint8_t *bits, ui
 }
 
 /* Skips the AC codes of a block. `k` is the zig-zag position of the next coefficient; the end of the block lies beyond
- * JPEG_AC_END, so that one comparison finds all that is out of the ordinary. A window serves three look-ups: entries
- * are at most 23 bits long (the last may be longer), and 57 - 2 * 23 still index the table. */
+ * JPEG_AC_END, so that one comparison finds all that is out of the ordinary. A window serves four look-ups: but for
+ * the last, which may be of a longer code, they take 15 bits at most, and 57 - 3 * 15 still index the table. */
 static inline bool skip_block(const struct jpeg_ac_table *table, const uint8_t *bits, uint64_t *position) {
   uint64_t at = *position;
   unsigned k = 1;

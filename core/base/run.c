@@ -1,0 +1,172 @@
+#include "core/base/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TICK_SECONDS = 5 };
+
+struct run_mutex {
+  pthread_mutex_t lock;
+};
+
+static int lock_folder(struct run *run, struct error *error) {
+  run->lock = open(run->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (run->lock < 0) return error_system(error, "%s: cannot open", run->folder);
+  if (flock(run->lock, LOCK_EX | LOCK_NB) == 0) return 0;
+  if (errno == EWOULDBLOCK) return error_set(error, "%s: another run is working in this folder", run->folder);
+  return error_system(error, "%s: cannot lock", run->folder);
+}
+
+static int remove_products(const struct run *run, const char *const *products, struct error *error) {
+  for (size_t i = 0; products[i]; i++) {
+    char path[PATH_SIZE];
+    if (path_format(path, error, "%s/%s", run->folder, products[i]) || file_remove_tree(path, error)) return -1;
+  }
+  return 0;
+}
+
+/* `name` as an option with its value: "--seed 7", "--no-exif". */
+static void describe_option(const cJSON *item, const char *name, char *text, size_t size) {
+  char *value = item ? cJSON_PrintUnformatted(item) : NULL;
+  if (cJSON_IsBool(item)) {
+    snprintf(text, size, cJSON_IsTrue(item) ? "--%s" : "--no-%s", name);
+  } else {
+    snprintf(text, size, "--%s %s", name, value ? value : "(none)");
+  }
+  cJSON_free(value);
+}
+
+static int compare_identity(const struct run *run, const cJSON *earlier, const cJSON *identity, struct error *error) {
+  const cJSON *item;
+  cJSON_ArrayForEach(item, identity) {
+    const cJSON *other = cJSON_GetObjectItemCaseSensitive(earlier, item->string);
+    if (other && cJSON_Compare(item, other, true)) continue;
+    char before[256], now[256];
+    describe_option(other, item->string, before, sizeof before);
+    describe_option(item, item->string, now, sizeof now);
+    return error_set(error, "%s was begun with %s, not %s; choose another folder, or --overwrite to begin anew",
+                     run->folder, before, now);
+  }
+  return 0;
+}
+
+/* What an earlier attempt left; json stays NULL when there was none. */
+static int read_earlier(struct run *run, const char *path, const char *tool, const cJSON *identity,
+                        struct error *error) {
+  if (!file_exists(path)) {
+    struct arena arena = {0};
+    char **names;
+    size_t count;
+    int result = directory_list(run->folder, &arena, &names, &count, error);
+    bool foreign = result == 0 && count > 0 && !(count == 1 && !strcmp(names[0], "run.json.tmp"));
+    if (foreign) {
+      result = error_set(error, "%s: not empty (%s), and not begun by %s; choose another folder", run->folder, names[0],
+                         tool);
+    }
+    arena_free(&arena);
+    return result;
+  }
+  cJSON *json = NULL;
+  if (file_read_json(path, &json, error)) return -1;
+  const cJSON *name = cJSON_GetObjectItemCaseSensitive(json, "tool");
+  const cJSON *seconds = cJSON_GetObjectItemCaseSensitive(json, "wall_seconds");
+  const cJSON *version = cJSON_GetObjectItemCaseSensitive(json, "version");
+  const cJSON *earlier = cJSON_GetObjectItemCaseSensitive(json, "options");
+  int result = 0;
+  if (!cJSON_IsString(name) || strcmp(name->valuestring, tool) != 0 || !cJSON_IsNumber(seconds)) {
+    result = error_set(error, "%s: not a record of %s; choose another folder", path, tool);
+  } else if (!cJSON_IsString(version) || strcmp(version->valuestring, JIGSAW_VERSION) != 0) {
+    result = error_set(error, "%s was begun by another version of %s; choose another folder, or --overwrite",
+                       run->folder, tool);
+  } else {
+    result = compare_identity(run, earlier, identity, error);
+    run->seconds_before = seconds->valuedouble;
+    cJSON_DeleteItemFromObjectCaseSensitive(json, "finished_at");
+  }
+  if (result == 0) {
+    run->json = json;
+  } else {
+    cJSON_Delete(json);
+  }
+  return result;
+}
+
+static int write_record(struct run *run, struct error *error) {
+  char path[PATH_SIZE];
+  double wall = run->seconds_before + clock_seconds() - run->started;
+  cJSON *seconds = cJSON_GetObjectItemCaseSensitive(run->json, "wall_seconds");
+  cJSON_SetNumberValue(seconds, wall);
+  run->last_written = clock_seconds();
+  return path_format(path, error, "%s/run.json", run->folder) ? -1 : file_write_json(path, run->json, error);
+}
+
+static int begin_record(struct run *run, const char *tool, cJSON **identity, struct error *error) {
+  run->json = cJSON_CreateObject();
+  if (!cJSON_AddStringToObject(run->json, "tool", tool) ||
+      !cJSON_AddStringToObject(run->json, "version", JIGSAW_VERSION) ||
+      !cJSON_AddNumberToObject(run->json, "wall_seconds", 0) ||
+      !cJSON_AddItemToObject(run->json, "options", *identity)) {
+    return error_memory(error, 0);
+  }
+  *identity = NULL;
+  return write_record(run, error);
+}
+
+int run_open(struct run *run, const char *folder, const char *tool, cJSON *identity, bool overwrite,
+             const char *const *products, struct error *error) {
+  char path[PATH_SIZE];
+  *run = (struct run){.lock = -1, .started = clock_seconds()};
+  int result = identity ? path_format(run->folder, error, "%s", folder) : error_memory(error, 0);
+  if (result == 0 && !(run->mutex = calloc(1, sizeof *run->mutex))) result = error_memory(error, sizeof *run->mutex);
+  if (result == 0) pthread_mutex_init(&run->mutex->lock, NULL);
+  if (result == 0) result = directory_create(folder, error);
+  if (result == 0) result = lock_folder(run, error);
+  if (result == 0 && overwrite) result = remove_products(run, products, error);
+  if (result == 0) result = path_format(path, error, "%s/run.json", folder);
+  if (result == 0) result = read_earlier(run, path, tool, identity, error);
+  if (result == 0 && !run->json) result = begin_record(run, tool, &identity, error);
+  if (result == 0) result = path_format(path, error, "%s/DONE", folder);
+  if (result == 0) run->finished = file_exists(path);
+  cJSON_Delete(identity);
+  if (result != 0) {
+    cJSON_Delete(run->json);
+    run->json = NULL;
+    run_close(run);
+  }
+  return result;
+}
+
+void run_tick(struct run *run) {
+  struct error ignored;
+  pthread_mutex_lock(&run->mutex->lock);
+  if (clock_seconds() - run->last_written > TICK_SECONDS) write_record(run, &ignored);
+  pthread_mutex_unlock(&run->mutex->lock);
+}
+
+int run_finish(struct run *run, struct error *error) {
+  char path[PATH_SIZE], date[32];
+  time_t now = time(NULL);
+  struct tm utc;
+  strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+  if (!cJSON_AddStringToObject(run->json, "finished_at", date)) return error_memory(error, 0);
+  if (write_record(run, error)) return -1;
+  if (path_format(path, error, "%s/DONE", run->folder) || file_write_all(path, "", 0, error)) return -1;
+  run->finished = true;
+  return 0;
+}
+
+void run_close(struct run *run) {
+  struct error ignored;
+  if (run->json && !run->finished) write_record(run, &ignored);
+  if (run->mutex) pthread_mutex_destroy(&run->mutex->lock);
+  if (run->lock >= 0) close(run->lock);
+  free(run->mutex);
+  cJSON_Delete(run->json);
+  *run = (struct run){.lock = -1};
+}

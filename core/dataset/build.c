@@ -1,0 +1,156 @@
+/* Data sets that grow while they are read, and the table that resolves ids. */
+#include "core/dataset/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAMED_CATEGORIES_MAX = 10000 };
+
+/* ---- names ---- */
+
+bool dataset_name_safe(const char *name) {
+  bool drive = ((name[0] | 0x20) >= 'a' && (name[0] | 0x20) <= 'z') && name[1] == ':';
+  if (drive && (name[2] == '/' || name[2] == '\\')) return false;
+  if (name[0] == '/' || name[0] == '\\') return false;
+  size_t size = 0;
+  for (const char *part = name;; part += size + 1) { /* between slashes; backslashes are some system's slashes */
+    size = strcspn(part, "/\\");
+    if (size == 2 && part[0] == '.' && part[1] == '.') return false;
+    if (part[size] == '\0') break;
+  }
+  const char *last = name_base(name);
+  return last[0] != '\0' && strcmp(last, ".") != 0;
+}
+
+const char *build_name(struct dataset *dataset, struct text name, const char *source, struct error *error) {
+  size_t offset;
+  if (!utf8_valid(name.data, name.size, &offset)) {
+    error_set(error, "%s: the name \"%s\" is not UTF-8 without NUL: correct it there", source, text_show(name).string);
+    return NULL;
+  }
+  const char *copy = arena_copy(&dataset->arena, name.data, name.size);
+  if (copy == NULL) error_memory(error, name.size);
+  return copy;
+}
+
+const char *build_file_name(struct dataset *dataset, struct text name, const char *source, struct error *error) {
+  const char *copy = build_name(dataset, name, source, error);
+  if (copy == NULL || dataset_name_safe(copy)) return copy;
+  error_set(error, "%s: unsafe file name \"%s\": it must name a file inside the image folder, without \"..\"", source,
+            text_show(name).string);
+  return NULL;
+}
+
+/* ---- growing ---- */
+
+int build_category(struct dataset *dataset, int64_t id, const char *name, struct error *error) {
+  void *items = dataset->categories;
+  size_t count = (size_t)dataset->category_count;
+  if (count == INT32_MAX) return error_set(error, "more than %d categories", INT32_MAX);
+  int status = array_reserve(&items, &dataset->category_capacity, count + 1, sizeof(*dataset->categories), error);
+  dataset->categories = items;
+  if (status != 0) return -1;
+  dataset->categories[dataset->category_count++] = (struct dataset_category){.id = id, .name = name};
+  return 0;
+}
+
+int build_image(struct dataset *dataset, const struct dataset_image *image, struct error *error) {
+  void *items = dataset->images;
+  size_t count = (size_t)dataset->image_count;
+  if (count == INT32_MAX) return error_set(error, "more than %d images", INT32_MAX);
+  int status = array_reserve(&items, &dataset->image_capacity, count + 1, sizeof(*dataset->images), error);
+  dataset->images = items;
+  if (status != 0) return -1;
+  struct dataset_image *last = &dataset->images[dataset->image_count++];
+  *last = *image;
+  last->first_box = dataset->box_count;
+  last->box_count = 0;
+  return 0;
+}
+
+int build_box(struct dataset *dataset, struct dataset_box box, struct error *error) {
+  struct dataset_image *image = &dataset->images[dataset->image_count - 1];
+  void *items = dataset->boxes;
+  if (image->box_count == INT32_MAX) return error_set(error, "more than %d boxes in one image", INT32_MAX);
+  int status = array_reserve(&items, &dataset->box_capacity, (size_t)dataset->box_count + 1, sizeof(box), error);
+  dataset->boxes = items;
+  if (status != 0) return -1;
+  box.id = dataset->box_count + 1;
+  dataset->boxes[dataset->box_count++] = box;
+  image->box_count++;
+  return 0;
+}
+
+int build_category_named(struct dataset *dataset, struct text name, const char *source, int32_t *category,
+                         struct error *error) {
+  for (int64_t i = 0; i < dataset->category_count; i++) {
+    *category = (int32_t)i;
+    if (text_equal(name, text_of(dataset->categories[i].name))) return 0;
+  }
+  *category = (int32_t)dataset->category_count;
+  if (dataset->category_count == NAMED_CATEGORIES_MAX) {
+    return error_set(error, "%s: \"%s\" would be category %d: are these really the names of classes?", source,
+                     text_show(name).string, NAMED_CATEGORIES_MAX + 1);
+  }
+  const char *copy = build_name(dataset, name, source, error);
+  return copy == NULL ? -1 : build_category(dataset, *category, copy, error);
+}
+
+static int compare_categories(const void *a, const void *b) {
+  return strcmp(((const struct dataset_category *)a)->name, ((const struct dataset_category *)b)->name);
+}
+
+int build_sort_categories(struct dataset *dataset, struct error *error) {
+  size_t count = (size_t)dataset->category_count;
+  if (count == 0) return 0;
+  int32_t *position = malloc(count * sizeof(*position));
+  if (position == NULL) return error_memory(error, count * sizeof(*position));
+  qsort(dataset->categories, count, sizeof(*dataset->categories), compare_categories);
+  for (size_t i = 0; i < count; i++) {
+    position[dataset->categories[i].id] = (int32_t)i; /* the id was the position when the name was new */
+    dataset->categories[i].id = (int64_t)i;
+  }
+  for (int64_t i = 0; i < dataset->box_count; i++) {
+    dataset->boxes[i].category = position[dataset->boxes[i].category];
+  }
+  free(position);
+  return 0;
+}
+
+/* ---- ids ---- */
+
+struct id_slot {
+  int64_t id;
+  int64_t place; /* position + 1; 0: free */
+};
+
+int id_table_open(struct id_table *table, int64_t count, uint64_t seed, struct error *error) {
+  size_t slots = 16;
+  while (slots / 2 < (size_t)count)
+    slots *= 2;
+  *table = (struct id_table){.mask = slots - 1, .seed = seed, .slots = calloc(slots, sizeof(struct id_slot))};
+  return table->slots == NULL ? error_memory(error, slots * sizeof(struct id_slot)) : 0;
+}
+
+static struct id_slot *id_table_slot(const struct id_table *table, int64_t id) {
+  size_t at = XXH3_64bits_withSeed(&id, sizeof(id), table->seed) & table->mask;
+  while (table->slots[at].place != 0 && table->slots[at].id != id)
+    at = (at + 1) & table->mask;
+  return &table->slots[at];
+}
+
+bool id_table_add(struct id_table *table, int64_t id, int64_t position) {
+  struct id_slot *slot = id_table_slot(table, id);
+  if (slot->place != 0) return false;
+  *slot = (struct id_slot){.id = id, .place = position + 1};
+  return true;
+}
+
+int64_t id_table_find(const struct id_table *table, int64_t id) {
+  return id_table_slot(table, id)->place - 1;
+}
+
+void id_table_close(struct id_table *table) {
+  free(table->slots);
+  *table = (struct id_table){0};
+}

@@ -1,0 +1,122 @@
+/* Names in folders, and paths made of them. */
+#include "core/dataset/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+enum { FOLDER_DEPTH_MAX = 16 };
+
+const char *const picture_suffixes[] = {".jpg", ".jpeg", ".png", ".bmp", NULL};
+
+bool name_has_suffix(const char *name, const char *const *suffixes) {
+  size_t size = strlen(name);
+  for (; *suffixes != NULL; suffixes++) {
+    size_t tail = strlen(*suffixes);
+    if (size > tail && strcasecmp(name + size - tail, *suffixes) == 0) return true;
+  }
+  return false;
+}
+
+const char *name_base(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash == NULL ? path : slash + 1;
+}
+
+size_t name_stem(const char *name) {
+  const char *dot = strrchr(name_base(name), '.');
+  return dot == NULL ? strlen(name) : (size_t)(dot - name);
+}
+
+bool folder_exists(const char *path) {
+  struct stat status;
+  return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+char *path_in(struct arena *arena, const char *folder, const char *name, struct error *error) {
+  char *path = path_join(arena, folder, name);
+  if (path == NULL) error_memory(error, strlen(folder) + strlen(name) + 2);
+  return path;
+}
+
+const char *path_build(struct buffer *path, const char *folder, struct text stem, const char *suffix,
+                       struct error *error) {
+  path->size = 0;
+  if (buffer_append(path, folder, strlen(folder), error) != 0 || buffer_append(path, "/", 1, error) != 0 ||
+      buffer_append(path, stem.data, stem.size, error) != 0 ||
+      buffer_append(path, suffix, strlen(suffix) + 1, error) != 0) {
+    return NULL;
+  }
+  return (const char *)path->data;
+}
+
+struct walk {
+  const char *root;
+  const char *const *suffixes;
+  bool recursive;
+  struct arena *arena;
+  struct name_list *list;
+  struct error *error;
+};
+
+static int walk_add(struct walk *walk, const char *folder, char *name) {
+  struct name_list *list = walk->list;
+  if (!utf8_valid(name, strlen(name), NULL)) {
+    return error_set(walk->error, "%s: the file name \"%s\" is not UTF-8: rename the file", folder,
+                     text_show(text_of(name)).string);
+  }
+  void *items = list->names;
+  int status = array_reserve(&items, &list->capacity, list->count + 1, sizeof(*list->names), walk->error);
+  list->names = items;
+  if (status != 0) return -1;
+  list->names[list->count++] = name;
+  return 0;
+}
+
+static int walk_folder(struct walk *walk, const char *below, int depth) {
+  const char *folder = below[0] == '\0' ? walk->root : path_in(walk->arena, walk->root, below, walk->error);
+  char **names;
+  size_t count;
+  if (folder == NULL || directory_list(folder, walk->arena, &names, &count, walk->error) != 0) return -1;
+  for (size_t i = 0; i < count; i++) {
+    if (names[i][0] == '.') continue;
+    bool wanted = name_has_suffix(names[i], walk->suffixes);
+    if (!wanted && !walk->recursive) continue;
+    char *name = below[0] == '\0' ? names[i] : path_in(walk->arena, below, names[i], walk->error);
+    if (name == NULL) return -1;
+    if (wanted) {
+      if (walk_add(walk, folder, name) != 0) return -1;
+      continue;
+    }
+    const char *path = path_in(walk->arena, walk->root, name, walk->error);
+    if (path == NULL) return -1;
+    if (!folder_exists(path)) continue;
+    if (depth == FOLDER_DEPTH_MAX) {
+      return error_set(walk->error, "%s: folders more than %d deep: is there a link to a parent?", path, depth);
+    }
+    if (walk_folder(walk, name, depth + 1) != 0) return -1;
+  }
+  return 0;
+}
+
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int folder_list(const char *folder, bool recursive, const char *const *suffixes, struct arena *arena,
+                struct name_list *list, struct error *error) {
+  *list = (struct name_list){0};
+  struct walk walk = {folder, suffixes, recursive, arena, list, error};
+  if (walk_folder(&walk, "", 1) != 0) {
+    name_list_free(list);
+    return -1;
+  }
+  if (list->count > 1) qsort(list->names, list->count, sizeof(*list->names), compare_names);
+  return 0;
+}
+
+void name_list_free(struct name_list *list) {
+  free(list->names);
+  *list = (struct name_list){0};
+}

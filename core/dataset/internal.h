@@ -1,0 +1,117 @@
+/* core/dataset, internal: what the readers share. */
+#ifndef JIGSAW_CORE_DATASET_INTERNAL_H
+#define JIGSAW_CORE_DATASET_INTERNAL_H
+
+#include "core/dataset/dataset.h"
+
+/* ---- text.c: pieces of a file that is somewhere in memory ------------------------------------------------------- */
+
+struct text {
+  const char *data; /* not NUL-terminated */
+  size_t size;
+};
+
+#define TEXT(literal) ((struct text){literal, sizeof(literal) - 1})
+
+struct text text_of(const char *string);
+bool text_equal(struct text a, struct text b);
+struct text text_trim(struct text text);        /* without ASCII white space around it */
+struct text text_without_bom(struct text text); /* without UTF-8's byte order mark */
+
+/* Take the next line (trimmed) or word off the front of `rest`; false when there is none. */
+bool text_next_line(struct text *rest, struct text *line);
+bool text_next_word(struct text *rest, struct text *word);
+
+/* For messages: control characters, quotes, backslashes and bytes that are not UTF-8 as \xNN, cut to fit. */
+struct text_shown {
+  char string[160];
+};
+struct text_shown text_show(struct text text);
+
+/* A decimal number as a person or program may write it ("1", "-.5", "2e3", "nan", "Infinity"), whatever the locale, to
+ * the nearest double. False when the text is anything else. */
+bool text_number(struct text text, double *value);
+
+/* The same for what is already known to be sign, digits, point and exponent. decimal_integer is false when the value is
+ * not a whole number or does not fit; 12.0 and 1e3 are whole. */
+double decimal_value(struct text text);
+bool decimal_integer(struct text text, int64_t *value);
+
+/* ---- build.c: data sets that grow ---------------------------------------------------------------------------------
+ */
+
+/* Copies text that came out of a file; `source` is "FILE: byte 12" or "FILE:3" for messages. The file name must be safe
+ * to join with the image folder. Both refuse NUL, and bytes that are not UTF-8. */
+const char *build_name(struct dataset *dataset, struct text name, const char *source, struct error *error);
+const char *build_file_name(struct dataset *dataset, struct text name, const char *source, struct error *error);
+
+int build_category(struct dataset *dataset, int64_t id, const char *name, struct error *error);
+int build_image(struct dataset *dataset, const struct dataset_image *image, struct error *error);
+int build_box(struct dataset *dataset, struct dataset_box box,
+              struct error *error); /* of the last image; sets the id */
+
+/* The index of a category by its name, added when it is new. */
+int build_category_named(struct dataset *dataset, struct text name, const char *source, int32_t *category,
+                         struct error *error);
+
+/* Orders categories by the bytes of their names, ids being the positions. */
+int build_sort_categories(struct dataset *dataset, struct error *error);
+
+/* Where an id stands in a list. The seed keeps a hostile file from choosing ids that collide: take it from the hash of
+ * the whole file. */
+struct id_table {
+  struct id_slot *slots;
+  size_t mask;
+  uint64_t seed;
+};
+
+int id_table_open(struct id_table *table, int64_t count, uint64_t seed, struct error *error);
+bool id_table_add(struct id_table *table, int64_t id, int64_t position); /* false when the id is there already */
+int64_t id_table_find(const struct id_table *table, int64_t id);         /* position, or -1 */
+void id_table_close(struct id_table *table);
+
+/* ---- folder.c -------------------------------------------------------------------------------------------------------
+ */
+
+extern const char *const picture_suffixes[]; /* lower case, NULL-terminated */
+
+/* Whether a name ends in one of the suffixes, in upper or lower case. */
+bool name_has_suffix(const char *name, const char *const *suffixes);
+
+struct name_list {
+  char **names; /* free names itself; the strings are in the arena */
+  size_t count, capacity;
+};
+
+/* The files below `folder` that end in one of the suffixes, relative to it, sorted by bytes; hidden ones are left out.
+ * A name that is not UTF-8 is an error. */
+int folder_list(const char *folder, bool recursive, const char *const *suffixes, struct arena *arena,
+                struct name_list *list, struct error *error);
+void name_list_free(struct name_list *list);
+
+bool folder_exists(const char *path);
+
+/* FOLDER/STEM+SUFFIX in a buffer that is used again and again; NULL when memory is out. */
+const char *path_build(struct buffer *path, const char *folder, struct text stem, const char *suffix,
+                       struct error *error);
+char *path_in(struct arena *arena, const char *folder, const char *name, struct error *error); /* path_join, checked */
+
+size_t name_stem(const char *name);      /* length without the suffix */
+const char *name_base(const char *path); /* what follows the last slash */
+
+/* ---- voc.c, yolo.c, yolo_names.c ------------------------------------------------------------------------------------
+ */
+
+int voc_load(struct dataset *dataset, const char *annotations, const char *images, const char *split,
+             struct error *error);
+int yolo_load(struct dataset *dataset, const char *annotations, const char *images, const char *split,
+              struct error *error);
+
+/* Class names, one a line; and the `names` of an Ultralytics data.yaml, a list or a map from 0 .. n - 1. */
+int yolo_names_parse(struct dataset *dataset, struct text file, const char *name, struct error *error);
+int yolo_yaml_parse(struct dataset *dataset, struct text file, const char *name, struct error *error);
+
+/* Finds the class names in `folder` or the two above it, and adds what was read to the hash. */
+int yolo_names_load(struct dataset *dataset, const char *folder, XXH3_state_t *hash, struct error *error);
+
+#endif

@@ -1,0 +1,235 @@
+/* Lines, words and numbers in text that is not NUL-terminated and may hold anything. */
+#include "core/dataset/internal.h"
+
+#include <inttypes.h>
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct text text_of(const char *string) {
+  return (struct text){string, strlen(string)};
+}
+
+bool text_equal(struct text a, struct text b) {
+  return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+}
+
+static bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+struct text text_trim(struct text text) {
+  while (text.size > 0 && is_space(text.data[0])) {
+    text.data++;
+    text.size--;
+  }
+  while (text.size > 0 && is_space(text.data[text.size - 1]))
+    text.size--;
+  return text;
+}
+
+struct text text_without_bom(struct text text) {
+  if (text.size < 3 || memcmp(text.data, "\xEF\xBB\xBF", 3) != 0) return text;
+  return (struct text){text.data + 3, text.size - 3};
+}
+
+static void text_drop(struct text *text, size_t count) {
+  text->data += count;
+  text->size -= count;
+}
+
+bool text_next_line(struct text *rest, struct text *line) {
+  if (rest->size == 0) return false;
+  const char *newline = memchr(rest->data, '\n', rest->size);
+  size_t size = newline == NULL ? rest->size : (size_t)(newline - rest->data);
+  *line = text_trim((struct text){rest->data, size});
+  text_drop(rest, newline == NULL ? size : size + 1);
+  return true;
+}
+
+bool text_next_word(struct text *rest, struct text *word) {
+  *rest = text_trim(*rest);
+  size_t size = 0;
+  while (size < rest->size && !is_space(rest->data[size]))
+    size++;
+  *word = (struct text){rest->data, size};
+  text_drop(rest, size);
+  return size > 0;
+}
+
+struct text_shown text_show(struct text text) {
+  struct text_shown shown;
+  size_t used = 0, invalid = 0;
+  bool valid = utf8_valid(text.data, text.size, &invalid);
+  for (size_t i = 0; i < text.size; i++) {
+    unsigned char byte = (unsigned char)text.data[i];
+    if (used + 8 > sizeof(shown.string)) { /* room for an escape, dots and NUL */
+      memcpy(shown.string + used, "...", 3);
+      used += 3;
+      break;
+    }
+    bool plain = byte >= 0x80 ? valid || i < invalid : byte >= 0x20 && byte != 0x7F && byte != '"' && byte != '\\';
+    if (plain) {
+      shown.string[used++] = (char)byte;
+    } else {
+      used += (size_t)snprintf(shown.string + used, 5, "\\x%02x", byte);
+    }
+  }
+  shown.string[used] = '\0';
+  return shown;
+}
+
+/* ---- decimal numbers ---- */
+
+/* mantissa * 10^exponent, of which `lost` says that digits other than 0 beyond the 19th are missing. */
+struct decimal {
+  bool negative, lost;
+  uint64_t mantissa;
+  int64_t exponent;
+};
+
+enum { EXPONENT_MAX = 1000000000 };
+
+static int64_t exponent_read(const char *at, const char *end) {
+  bool negative = at < end && *at == '-';
+  int64_t exponent = 0;
+  if (at < end && (*at == '-' || *at == '+')) at++;
+  for (; at < end; at++) {
+    if (exponent < EXPONENT_MAX) exponent = exponent * 10 + (*at - '0');
+  }
+  return negative ? -exponent : exponent;
+}
+
+static struct decimal decimal_read(struct text text) {
+  const uint64_t full = UINT64_C(1000000000000000000); /* 19 digits */
+  struct decimal decimal = {0};
+  const char *at = text.data, *end = text.data + text.size;
+  decimal.negative = at < end && *at == '-';
+  if (at < end && (*at == '-' || *at == '+')) at++;
+  bool fraction = false;
+  for (; at < end; at++) {
+    if (*at == '.') {
+      fraction = true;
+    } else if (!is_digit(*at)) {
+      decimal.exponent += exponent_read(at + 1, end);
+      break;
+    } else if (decimal.mantissa < full) {
+      decimal.mantissa = decimal.mantissa * 10 + (uint64_t)(*at - '0');
+      decimal.exponent -= fraction;
+    } else {
+      decimal.lost |= *at != '0';
+      decimal.exponent += !fraction;
+    }
+  }
+  return decimal;
+}
+
+/* A double is decided by at most 767 digits and whether anything follows them. */
+static void decimal_write_all_digits(struct text text, const struct decimal *decimal, char *out, size_t size) {
+  enum { DIGITS = 800 };
+  size_t count = 0;
+  bool rest = false;
+  out[count++] = decimal->negative ? '-' : '+';
+  out[count++] = '.';
+  for (size_t i = 0; i < text.size && (text.data[i] | 0x20) != 'e'; i++) {
+    if (!is_digit(text.data[i]) || (count == 2 && text.data[i] == '0')) continue;
+    if (count < DIGITS) {
+      out[count++] = text.data[i];
+    } else {
+      rest |= text.data[i] != '0';
+    }
+  }
+  if (rest) out[count++] = '1';
+  snprintf(out + count, size - count, "e%" PRId64, decimal->exponent + 19);
+}
+
+double decimal_value(struct text text) {
+  static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                  1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+  struct decimal decimal = decimal_read(text);
+  if (!decimal.lost && decimal.mantissa <= UINT64_C(1) << 53 && decimal.exponent >= -22 && decimal.exponent <= 22) {
+    double value = (double)decimal.mantissa; /* both operands are exact: one rounding */
+    value = decimal.exponent < 0 ? value / powers[-decimal.exponent] : value * powers[decimal.exponent];
+    return decimal.negative ? -value : value;
+  }
+  char digits[900];
+  if (decimal.lost) {
+    decimal_write_all_digits(text, &decimal, digits, sizeof(digits));
+  } else {
+    snprintf(digits, sizeof(digits), "%s%" PRIu64 "e%" PRId64, decimal.negative ? "-" : "", decimal.mantissa,
+             decimal.exponent);
+  }
+  locale_t locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* glibc's is a constant: this costs nothing */
+  double value = strtod_l(digits, NULL, locale);
+  freelocale(locale);
+  return value;
+}
+
+bool decimal_integer(struct text text, int64_t *value) {
+  struct decimal decimal = decimal_read(text);
+  uint64_t mantissa = decimal.mantissa;
+  *value = 0;
+  if (mantissa == 0) return true;
+  if (decimal.lost) return false;
+  for (; decimal.exponent < 0 && mantissa % 10 == 0; decimal.exponent++)
+    mantissa /= 10;
+  if (decimal.exponent < 0) return false;
+  for (; decimal.exponent > 0; decimal.exponent--) {
+    if (mantissa > UINT64_MAX / 10) return false;
+    mantissa *= 10;
+  }
+  uint64_t limit = (uint64_t)INT64_MAX + decimal.negative;
+  if (mantissa > limit) return false;
+  *value = decimal.negative ? (int64_t)(0 - mantissa) : (int64_t)mantissa;
+  return true;
+}
+
+static size_t digits_at(struct text text, size_t at) {
+  size_t count = 0;
+  while (at + count < text.size && is_digit(text.data[at + count]))
+    count++;
+  return count;
+}
+
+/* [+-] digits [. digits] [e [+-] digits] with digits before or after the point. */
+static bool decimal_valid(struct text text) {
+  size_t at = text.size > 0 && (text.data[0] == '-' || text.data[0] == '+');
+  size_t whole = digits_at(text, at), fraction = 0;
+  at += whole;
+  if (at < text.size && text.data[at] == '.') {
+    fraction = digits_at(text, at + 1);
+    at += 1 + fraction;
+  }
+  if (whole + fraction == 0) return false;
+  if (at == text.size) return true;
+  if (text.data[at] != 'e' && text.data[at] != 'E') return false;
+  at++;
+  at += at < text.size && (text.data[at] == '-' || text.data[at] == '+');
+  size_t exponent = digits_at(text, at);
+  return exponent > 0 && at + exponent == text.size;
+}
+
+static bool word_equal(struct text text, const char *word) {
+  return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
+}
+
+bool text_number(struct text text, double *value) {
+  if (decimal_valid(text)) {
+    *value = decimal_value(text);
+    return true;
+  }
+  bool negative = text.size > 0 && text.data[0] == '-';
+  if (text.size > 0 && (negative || text.data[0] == '+')) text_drop(&text, 1);
+  if (word_equal(text, "nan")) {
+    *value = NAN;
+    return true;
+  }
+  *value = negative ? -INFINITY : INFINITY;
+  return word_equal(text, "inf") || word_equal(text, "infinity");
+}

@@ -1,0 +1,139 @@
+/* Writes the toy data set: scenes in parallel, each keyed by its index alone; the annotations last. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "core/dataset/toy_internal.h"
+
+enum { JPEG_QUALITY = 90, SCENES_MAX = 999999 };
+
+struct worker {
+  struct toy_studio studio;
+  struct buffer jpeg;
+};
+
+struct job {
+  const char *images;
+  uint64_t seed;
+  struct worker *workers;
+  struct toy_scene *scenes;
+  struct progress *progress;
+};
+
+static int write_scene(void *context, int worker, int64_t item, struct error *error) {
+  struct job *job = context;
+  struct worker *w = &job->workers[worker];
+  struct arena arena = {0};
+  char name[32];
+  snprintf(name, sizeof(name), "%06" PRId64 ".jpg", item + 1);
+  const char *path = path_join(&arena, job->images, name);
+  int failed = path ? 0 : error_memory(error, sizeof(name));
+  failed = failed || toy_scene_render(&w->studio, job->seed, item, &job->scenes[item], error);
+  failed = failed || image_encode_jpeg(&w->studio.image, JPEG_QUALITY, &w->jpeg, error);
+  failed = failed || file_write_all(path, w->jpeg.data, w->jpeg.size, error);
+  if (!failed && job->progress) {
+    progress_add(job->progress, 1);
+  }
+  arena_free(&arena);
+  return failed ? -1 : 0;
+}
+
+static int write_images(struct file_writer *file, const struct toy_scene *scenes, int64_t count, struct error *error) {
+  for (int64_t i = 0; i < count; i++) {
+    if (file_printf(file, error,
+                    "%s{\"id\": %" PRId64 ", \"file_name\": \"%06" PRId64 ".jpg\", \"width\": %d, \"height\": %d}",
+                    i > 0 ? ",\n" : "", i + 1, i + 1, scenes[i].width, scenes[i].height)) {
+      return -1;
+    }
+  }
+  return 0;
+}
+
+static int write_categories(struct file_writer *file, struct error *error) {
+  for (int i = 0; i < TOY_CATEGORIES; i++) {
+    const struct toy_class *class = &toy_classes[i];
+    if (file_printf(file, error, "%s{\"id\": %d, \"name\": \"%s\", \"supercategory\": \"%s\"}", i > 0 ? ",\n" : "",
+                    class->id, class->name, toy_shape_name(class->shape))) {
+      return -1;
+    }
+  }
+  return 0;
+}
+
+static int write_boxes(struct file_writer *file, const struct toy_scene *scenes, int64_t count, struct error *error) {
+  int64_t id = 0;
+  for (int64_t i = 0; i < count; i++) {
+    for (int k = 0; k < scenes[i].box_count; k++) {
+      const struct toy_box *box = &scenes[i].boxes[k];
+      id++;
+      if (file_printf(file, error,
+                      "%s{\"id\": %" PRId64 ", \"image_id\": %" PRId64
+                      ", \"category_id\": %d, \"bbox\": [%d.00, %d.00, "
+                      "%d.00, %d.00], \"area\": %d, \"iscrowd\": %d, \"segmentation\": []}",
+                      id > 1 ? ",\n" : "", id, i + 1, toy_classes[box->class].id, box->x, box->y, box->w, box->h,
+                      box->area, box->crowd)) {
+        return -1;
+      }
+    }
+  }
+  return 0;
+}
+
+static int write_annotations(const char *path, const struct toy_scene *scenes, int64_t count, uint64_t seed,
+                             struct error *error) {
+  struct file_writer file;
+  if (file_create(&file, path, error)) {
+    return -1;
+  }
+  if (file_printf(&file, error,
+                  "{\n\"info\": {\"description\": \"Jigsaw toy scenes, seed %" PRIu64 "\", \"version\": \"1\"},\n",
+                  seed) ||
+      file_printf(&file, error, "\"images\": [\n") || write_images(&file, scenes, count, error) ||
+      file_printf(&file, error, "\n],\n\"categories\": [\n") || write_categories(&file, error) ||
+      file_printf(&file, error, "\n],\n\"annotations\": [\n") || write_boxes(&file, scenes, count, error) ||
+      file_printf(&file, error, "\n]\n}\n")) {
+    file_abandon(&file);
+    return -1;
+  }
+  return file_commit(&file, error);
+}
+
+int toy_write(const char *folder, int64_t count, uint64_t seed, int workers, struct progress *progress,
+              struct error *error) {
+  if (count < 1 || count > SCENES_MAX) {
+    return error_set(error, "%" PRId64 " toy scenes: ask for 1 to %d", count, SCENES_MAX);
+  }
+  int result = -1;
+  workers = workers < 1 ? 1 : (int64_t)workers > count ? (int)count : workers;
+  struct arena arena = {0};
+  struct toy_noise *noise = malloc(sizeof(*noise));
+  struct job job = {.seed = seed, .progress = progress};
+  job.workers = calloc((size_t)workers, sizeof(*job.workers));
+  job.scenes = calloc((size_t)count, sizeof(*job.scenes));
+  job.images = path_join(&arena, folder, "images");
+  const char *annotations = path_join(&arena, folder, "annotations");
+  const char *json = path_join(&arena, folder, "annotations/instances.json");
+  if (!noise || !job.workers || !job.scenes || !job.images || !annotations || !json) {
+    error_memory(error, (size_t)count * sizeof(*job.scenes) + (size_t)workers * sizeof(*job.workers));
+    goto done;
+  }
+  toy_noise_fill(noise);
+  for (int i = 0; i < workers; i++) {
+    job.workers[i].studio.noise = noise;
+  }
+  if (directory_create(job.images, error) || directory_create(annotations, error) ||
+      parallel_for(workers, count, write_scene, &job, error) ||
+      write_annotations(json, job.scenes, count, seed, error)) {
+    goto done;
+  }
+  result = 0;
+done:
+  for (int i = 0; job.workers && i < workers; i++) {
+    toy_studio_free(&job.workers[i].studio);
+    buffer_free(&job.workers[i].jpeg);
+  }
+  free(job.scenes);
+  free(job.workers);
+  free(noise);
+  arena_free(&arena);
+  return result;
+}

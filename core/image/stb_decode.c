@@ -1,0 +1,110 @@
+/* The rarer formats, by stb_image. */
+#include "core/image/internal.h"
+
+#include <string.h>
+
+/* To the end of the file: some compilers look at static functions only there. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-but-set-variable"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wshadow"
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_NO_STDIO
+#define STBI_NO_LINEAR
+#define STBI_NO_HDR
+#define STBI_NO_PIC
+#define STBI_NO_JPEG
+#define STBI_NO_PNG
+#include <stb/stb_image.h>
+
+/* stb_image takes what is missing at the end of a file for zeros, or leaves memory as it was. So it reads through this,
+ * which notices. Reading ahead into its own small buffer, recognised by its address, may come short of the end; reading
+ * nothing at all, or not enough into anything else, is a loss. */
+struct stb_source {
+  const uint8_t *data;
+  size_t left;
+  const char *ahead;
+  bool lost;
+};
+
+static int stb_read(void *user, char *target, int size) {
+  struct stb_source *source = user;
+  size_t wanted = size > 0 ? (size_t)size : 0;
+  size_t count = wanted < source->left ? wanted : source->left;
+  if (!source->ahead) source->ahead = target;
+  if (count < wanted && (count == 0 || target != source->ahead)) source->lost = true;
+  if (count > 0) memcpy(target, source->data, count);
+  source->data += count;
+  source->left -= count;
+  return (int)count;
+}
+
+static void stb_skip(void *user, int size) {
+  struct stb_source *source = user;
+  size_t wanted = size > 0 ? (size_t)size : 0;
+  size_t count = wanted < source->left ? wanted : source->left;
+  source->data += count;
+  source->left -= count;
+}
+
+static int stb_at_end(void *user) {
+  const struct stb_source *source = user;
+  return source->left == 0;
+}
+
+static const stbi_io_callbacks STB_CALLBACKS = {stb_read, stb_skip, stb_at_end};
+
+static int read_header(const uint8_t *data, size_t size, struct image_info *info, int *channels, struct error *error) {
+  struct stb_source source = {.data = data, .left = size};
+  int width, height;
+  if (!stbi_info_from_callbacks(&STB_CALLBACKS, &source, &width, &height, channels)) {
+    uint8_t magic[4] = {0};
+    if (size > 0) memcpy(magic, data, size < 4 ? size : 4);
+    return error_set(error,
+                     "not a picture of a known format (it begins with the bytes %02x %02x %02x %02x); JPEG, PNG, BMP, "
+                     "GIF, TGA, PNM and PSD are read: convert it to one of them",
+                     magic[0], magic[1], magic[2], magic[3]);
+  }
+  *info = (struct image_info){.format = IMAGE_OTHER, .width = width, .height = height, .orientation = 1};
+  return image_check_size(width, height, error);
+}
+
+int stb_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error) {
+  int channels;
+  return read_header(data, size, info, &channels, error);
+}
+
+int stb_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error) {
+  struct image_info info;
+  struct rect area;
+  int channels;
+  if (read_header(data, size, &info, &channels, error)) return -1;
+  if (image_check_part(part, info.width, info.height, &area, error)) return -1;
+
+  struct stb_source source = {.data = data, .left = size};
+  int width, height, stored, status = -1;
+  channels = channels % 2 == 0 ? 4 : 3;
+  uint8_t *pixels = stbi_load_from_callbacks(&STB_CALLBACKS, &source, &width, &height, &stored, channels);
+  if (!pixels) {
+    error_set(error, "the picture cannot be decoded: %s", stbi_failure_reason());
+    goto done;
+  }
+  if (source.lost) {
+    error_set(error, "the file ends before its picture does; fetch it again");
+    goto done;
+  }
+  if (width != info.width || height != info.height) {
+    error_set(error, "the picture is %d x %d pixels, its header says %d x %d", width, height, info.width, info.height);
+    goto done;
+  }
+  if (image_resize(image, area.w, area.h, error)) goto done;
+  for (int y = 0; y < area.h; y++) {
+    size_t first = (size_t)(area.y + y) * (size_t)width + (size_t)area.x;
+    image_put_row(image, y, pixels + first * (size_t)channels, channels);
+  }
+  status = 0;
+done:
+  stbi_image_free(pixels);
+  return status;
+}

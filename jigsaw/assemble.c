@@ -1,0 +1,189 @@
+#include "jigsaw/assemble.h"
+
+#include <math.h>
+#include <string.h>
+
+static const enum jig_group region_groups[JIG_REGIONS] = {JIG_SQUARE, JIG_WIDE, JIG_TALL, JIG_SQUARE};
+
+struct rect jig_region(const struct jig_template *template, int region) {
+  int cut = template->cut, rest = template->size - cut;
+  bool right = region & 1, bottom = region & 2;
+  return (struct rect){right ? cut : 0, bottom ? cut : 0, right ? rest : cut, bottom ? rest : cut};
+}
+
+struct jig_assemble_options jig_assemble_defaults(void) {
+  return (struct jig_assemble_options){
+      .template = {224, 64}, .scale_low = 0.8, .scale_high = 1.5, .flip = 0.5, .repeat_max = 10};
+}
+
+/* How often a group is asked for in an epoch, and who helps when it is short. */
+static void plan_shortage(struct jig_assembler *assembler) {
+  static const enum jig_group helpers[JIG_GROUPS][2] = {
+      [JIG_TALL] = {JIG_SQUARE, JIG_WIDE}, [JIG_SQUARE] = {JIG_WIDE, JIG_TALL}, [JIG_WIDE] = {JIG_SQUARE, JIG_TALL}};
+  for (int group = 0; group < JIG_GROUPS; group++) {
+    int64_t own = jig_store_group_count(assembler->store, group);
+    const enum jig_group *helper = helpers[group];
+    assembler->other[group] = jig_store_group_count(assembler->store, helper[0]) > 0 ? helper[0] : helper[1];
+    int64_t others = jig_store_group_count(assembler->store, assembler->other[group]);
+    double asked = (double)assembler->epoch_length * (group == JIG_SQUARE ? 2 : 1);
+    double kept = (double)own * assembler->options.repeat_max / asked;
+    assembler->keep[group] = kept >= 1 || others <= own ? 1 : kept;
+    if (own == 0) assembler->keep[group] = 0;
+  }
+}
+
+int jig_assembler_init(struct jig_assembler *assembler, const struct jig_store *store,
+                       const struct jig_assemble_options *options, struct error *error) {
+  const struct jig_template *template = &options->template;
+  if (!(template->cut > 0 && template->cut < template->size && template->size <= 4096)) {
+    return error_set(error, "template %d:%d: needs 0 < cut < size <= 4096", template->size, template->cut);
+  }
+  if (!(options->scale_low > 0 && options->scale_low <= options->scale_high && options->scale_high <= 16)) {
+    return error_set(error, "scale %g .. %g: needs 0 < low <= high <= 16", options->scale_low, options->scale_high);
+  }
+  if (jig_store_count(store) == 0) return error_set(error, "the store holds no samples to assemble");
+  *assembler = (struct jig_assembler){.store = store, .options = *options};
+  assembler->epoch_length = (jig_store_count(store) + 3) / 4;
+  plan_shortage(assembler);
+  return 0;
+}
+
+/* Card `number` of the group's endless deck. */
+static int64_t deal(const struct jig_assembler *assembler, enum jig_group group, uint32_t epoch, uint64_t number) {
+  uint64_t count = (uint64_t)jig_store_group_count(assembler->store, group);
+  uint64_t pass = (uint64_t)epoch << 32 | number / count;
+  uint64_t position = rng_permute(assembler->options.seed, (uint32_t)group, pass, count, number % count);
+  return jig_store_group_item(assembler->store, group, (int64_t)position);
+}
+
+static int64_t choose_sample(const struct jig_assembler *assembler, struct rng *rng, enum jig_group group,
+                             uint32_t epoch, uint64_t number, bool *substitute) {
+  *substitute = rng_uniform(rng) >= assembler->keep[group];
+  if (!*substitute) return deal(assembler, group, epoch, number);
+  enum jig_group other = assembler->other[group];
+  uint64_t position = rng_below(rng, (uint64_t)jig_store_group_count(assembler->store, other));
+  return jig_store_group_item(assembler->store, other, (int64_t)position);
+}
+
+static int scaled_side(int side, double scale) {
+  double scaled = floor(side * scale + 0.5);
+  return scaled < 1 ? 1 : (int)scaled;
+}
+
+static void choose_size(const struct jig_assembler *assembler, struct rng *rng, int w, int h, struct jig_tile *tile) {
+  const struct jig_assemble_options *options = &assembler->options;
+  double scale = rng_range(rng, options->scale_low, options->scale_high);
+  if (options->fit == JIG_FIT_WARP) {
+    tile->scaled_w = tile->region.w;
+    tile->scaled_h = tile->region.h;
+    return;
+  }
+  if (options->fit == JIG_FIT_RESIZE) scale = fmin((double)tile->region.w / w, (double)tile->region.h / h);
+  tile->scaled_w = scaled_side(w, scale);
+  tile->scaled_h = scaled_side(h, scale);
+}
+
+/* One axis: a random crop if the sample is longer than the region, the middle if shorter. */
+static void place_axis(struct rng *rng, int scaled, int start, int length, int *crop, int *placed, int *size) {
+  double random = rng_uniform(rng);
+  *size = scaled < length ? scaled : length;
+  *crop = (int)(random * (scaled - *size + 1));
+  *placed = start + (length - *size) / 2;
+}
+
+static void place_tile(const struct jig_assembler *assembler, struct rng *rng, struct jig_tile *tile) {
+  const struct jig_record *record = jig_store_record(assembler->store, tile->sample);
+  tile->label = record->label;
+  choose_size(assembler, rng, record->source[2], record->source[3], tile);
+  tile->flip = rng_uniform(rng) < assembler->options.flip;
+  const struct rect *region = &tile->region;
+  struct rect *placed = &tile->placed;
+  place_axis(rng, tile->scaled_w, region->x, region->w, &tile->crop_x, &placed->x, &placed->w);
+  place_axis(rng, tile->scaled_h, region->y, region->h, &tile->crop_y, &placed->y, &placed->h);
+}
+
+static int64_t sample_area(const struct jig_assembler *assembler, int64_t sample) {
+  const struct jig_record *record = jig_store_record(assembler->store, sample);
+  return (int64_t)record->source[2] * record->source[3];
+}
+
+void jig_plan(const struct jig_assembler *assembler, uint32_t epoch, int64_t index,
+              struct jig_tile tiles[JIG_REGIONS]) {
+  struct rng rng;
+  rng_init(&rng, assembler->options.seed, RNG_ASSEMBLE, epoch, (uint64_t)index);
+  for (int region = 0; region < JIG_REGIONS; region++) {
+    enum jig_group group = region_groups[region];
+    uint64_t number = (uint64_t)index * (group == JIG_SQUARE ? 2 : 1) + (region == 3);
+    tiles[region] = (struct jig_tile){.region = jig_region(&assembler->options.template, region)};
+    tiles[region].sample = choose_sample(assembler, &rng, group, epoch, number, &tiles[region].substitute);
+  }
+  if (sample_area(assembler, tiles[0].sample) > sample_area(assembler, tiles[3].sample)) {
+    int64_t sample = tiles[0].sample;
+    bool substitute = tiles[0].substitute;
+    tiles[0].sample = tiles[3].sample, tiles[0].substitute = tiles[3].substitute;
+    tiles[3].sample = sample, tiles[3].substitute = substitute;
+  }
+  for (int region = 0; region < JIG_REGIONS; region++) {
+    place_tile(assembler, &rng, &tiles[region]);
+  }
+}
+
+static int render_tile(const struct jig_assembler *assembler, const struct jig_tile *tile, struct jig_scratch *scratch,
+                       struct image *canvas, struct error *error) {
+  const struct jig_record *record = jig_store_record(assembler->store, tile->sample);
+  struct resample_axis x = {record->source[2], tile->scaled_w, tile->crop_x, tile->placed.w};
+  struct resample_axis y = {record->source[3], tile->scaled_h, tile->crop_y, tile->placed.h};
+  struct rect visible;
+  visible.w = resample_span(&x, &visible.x);
+  visible.h = resample_span(&y, &visible.y);
+  if (jig_store_decode(assembler->store, tile->sample, &visible, &scratch->part, error)) return -1;
+  size_t stride = (size_t)canvas->width * 3;
+  uint8_t *out = canvas->pixels + (size_t)tile->placed.y * stride + (size_t)tile->placed.x * 3;
+  return resample(&scratch->resampler, &scratch->part, &x, &y, tile->flip, out, stride, error);
+}
+
+int jig_render(const struct jig_assembler *assembler, const struct jig_tile tiles[JIG_REGIONS],
+               struct jig_scratch *scratch, struct image *canvas, struct error *error) {
+  int size = assembler->options.template.size;
+  if (canvas->width == size && canvas->height == size) {
+    memset(canvas->pixels, 0, (size_t)size * (size_t)size * 3);
+  } else {
+    image_free(canvas);
+    if (image_alloc(canvas, size, size, error)) return -1;
+  }
+  for (int region = 0; region < JIG_REGIONS; region++) {
+    if (render_tile(assembler, &tiles[region], scratch, canvas, error)) return -1;
+  }
+  return 0;
+}
+
+void jig_scratch_free(struct jig_scratch *scratch) {
+  image_free(&scratch->part);
+  resampler_free(&scratch->resampler);
+}
+
+/* A span of the sample on the canvas, clipped to what is placed; false if nothing is left. */
+static bool map_span(double start, double length, double scale, bool flip, int crop, int placed, int size, double *at,
+                     double *extent) {
+  double low = start * scale - crop, high = low + length * scale;
+  if (flip) {
+    double mirrored = size - high;
+    high = size - low;
+    low = mirrored;
+  }
+  low = low < 0 ? 0 : low;
+  high = high > size ? size : high;
+  *at = placed + low;
+  *extent = high - low;
+  return high > low;
+}
+
+bool jig_tile_box(const struct jig_assembler *assembler, const struct jig_tile *tile, double box[4]) {
+  const struct jig_record *record = jig_store_record(assembler->store, tile->sample);
+  if (record->negative) return false;
+  double scale_x = (double)tile->scaled_w / record->source[2], scale_y = (double)tile->scaled_h / record->source[3];
+  const float *own = record->box;
+  return map_span(own[0], own[2], scale_x, tile->flip, tile->crop_x, tile->placed.x, tile->placed.w, &box[0],
+                  &box[2]) &&
+         map_span(own[1], own[3], scale_y, false, tile->crop_y, tile->placed.y, tile->placed.h, &box[1], &box[3]);
+}

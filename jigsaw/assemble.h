@@ -1,0 +1,91 @@
+/* jigsaw/assemble - jigsaws: four samples on one canvas.
+ *
+ * Zhou et al., ECCV 2020, section 3.2. A canvas of SIZE x SIZE (224), both axes cut at CUT (64), has four regions:
+ *
+ *   0 top-left      CUT x CUT                   the S sample with the smaller area
+ *   1 top-right     (SIZE - CUT) x CUT          a W sample
+ *   2 bottom-left   CUT x (SIZE - CUT)          a T sample
+ *   3 bottom-right  (SIZE - CUT) x (SIZE - CUT) the S sample with the larger area
+ *
+ * Each sample is scaled by U[0.8, 1.5] (aspect kept), flipped with p = 0.5, and then placed: per axis, a random crop
+ * where it is larger than its region, zero padding around it, in the middle, where it is smaller.
+ *
+ * Which samples. An epoch has ceil(samples / 4) jigsaws. Each group is dealt like a deck of cards: a random
+ * permutation, then the next, so that every sample is used once before any is used again. What jigsaw i of epoch e
+ * holds depends on (seed, e, i) alone and is found in constant time: any worker can make any jigsaw.
+ *
+ * Shortage. A group that is empty, or so small that its samples would be used more than `repeat_max` times an epoch,
+ * leaves part of its regions to another, larger group (T, W: first S; S: first W): region by region with the
+ * probability that keeps the expected use at repeat_max. Substitutes go through the same scale, crop and padding.
+ */
+#ifndef JIGSAW_JIGSAW_ASSEMBLE_H
+#define JIGSAW_JIGSAW_ASSEMBLE_H
+
+#include "jigsaw/resample.h"
+#include "jigsaw/store.h"
+
+enum { JIG_REGIONS = 4 };
+
+enum jig_fit {
+  JIG_FIT_PAD,    /* the paper's: never resized to fit */
+  JIG_FIT_WARP,   /* comparison: stretched to the region, aspect lost */
+  JIG_FIT_RESIZE, /* comparison: scaled to the largest size that fits, aspect kept, padded */
+};
+
+struct jig_template {
+  int size, cut; /* 0 < cut < size <= 4096 */
+};
+
+struct rect jig_region(const struct jig_template *template, int region);
+
+struct jig_assemble_options {
+  uint64_t seed;
+  struct jig_template template;
+  int fit;                      /* enum jig_fit */
+  double scale_low, scale_high; /* 0.8, 1.5; not used by warp and resize */
+  double flip;                  /* probability, 0.5 */
+  double repeat_max;            /* uses of a sample per epoch before its group is relieved, 10 */
+};
+
+struct jig_assemble_options jig_assemble_defaults(void);
+
+/* Where one sample lies: the sample is resized to scaled_w x scaled_h, mirrored if `flip`, and the part of it that
+ * begins at (crop_x, crop_y) covers `placed`, which lies in `region`; the rest of the region is zero. */
+struct jig_tile {
+  int64_t sample; /* index in the store */
+  int32_t label;
+  struct rect region, placed;
+  int scaled_w, scaled_h, crop_x, crop_y;
+  bool flip, substitute; /* substitute: of another group than the region's */
+};
+
+struct jig_assembler {
+  const struct jig_store *store;
+  struct jig_assemble_options options;
+  int64_t epoch_length;             /* jigsaws */
+  double keep[JIG_GROUPS];          /* probability that a region takes its own group */
+  enum jig_group other[JIG_GROUPS]; /* and else this one */
+};
+
+/* Fails when the store is empty or the options make no template. Owns nothing. */
+int jig_assembler_init(struct jig_assembler *assembler, const struct jig_store *store,
+                       const struct jig_assemble_options *options, struct error *error);
+
+/* Decides on jigsaw `index` (any number; 0 .. epoch_length - 1 is one epoch) without touching a pixel. */
+void jig_plan(const struct jig_assembler *assembler, uint32_t epoch, int64_t index, struct jig_tile tiles[JIG_REGIONS]);
+
+/* Draws it on `canvas` (SIZE x SIZE, (re)allocated when its size differs). Only the visible part of each sample is
+ * decoded. `scratch` belongs to one thread and is reused from call to call. */
+struct jig_scratch {
+  struct image part;
+  struct resampler resampler;
+};
+
+int jig_render(const struct jig_assembler *assembler, const struct jig_tile tiles[JIG_REGIONS],
+               struct jig_scratch *scratch, struct image *canvas, struct error *error);
+void jig_scratch_free(struct jig_scratch *scratch);
+
+/* The annotated box of a tile on the canvas, clipped to what is visible: x, y, w, h; false if nothing of it is. */
+bool jig_tile_box(const struct jig_assembler *assembler, const struct jig_tile *tile, double box[4]);
+
+#endif

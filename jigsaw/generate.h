@@ -1,0 +1,71 @@
+/* jigsaw/generate - the work of jigsaw-gen: a data set becomes a sample store, and a store becomes a jigsaw data set.
+ *
+ * The unit of work is a shard: a run of images that depends only on the data set. Workers make whole shards, each as a
+ * temporary file that is renamed when it is complete, so that the result is the same for any number of workers, and a
+ * run that was killed goes on with the shards that are missing.
+ */
+#ifndef JIGSAW_JIGSAW_GENERATE_H
+#define JIGSAW_JIGSAW_GENERATE_H
+
+#include "jigsaw/assemble.h"
+#include "jigsaw/extract.h"
+
+struct jig_generate_options {
+  struct jig_extract_options extract;
+  struct jig_assemble_options assemble;
+  bool background;        /* negatives are a class of their own; else they have the label -1 */
+  double max_bad;         /* images that may be broken, percent */
+  int64_t jigsaws;        /* images of the written jigsaw data set; -1: one epoch's worth */
+  int64_t jigsaw_quality; /* JPEG, 1 .. 100 */
+  int workers;
+  struct run *run; /* ticked after each piece of work; may be NULL */
+};
+
+/* What sampling found, over all shards. */
+struct jig_totals {
+  int64_t images, images_without_samples, images_broken, image_bytes, samples, store_bytes;
+  struct jig_sample_counts counts;
+  int64_t groups[JIG_GROUPS];
+  int64_t (*labels)[JIG_GROUPS]; /* samples per label (background last) and group */
+  int32_t label_count;
+  char broken[1024]; /* the first broken images and why, a line each */
+};
+
+int jig_totals_init(struct jig_totals *totals, const struct dataset *dataset, struct error *error);
+void jig_totals_add(struct jig_totals *totals, const struct jig_totals *more);
+void jig_totals_free(struct jig_totals *totals);
+
+/* Counts only: opens every image's header, writes nothing. */
+int jig_dry_run(const struct dataset *dataset, const struct jig_generate_options *options, struct progress *progress,
+                struct jig_totals *totals, struct error *error);
+
+/* Writes FOLDER/shards. What is already there and whole stays: the caller answers for its being of the same data set
+ * and options. Fails when more than max_bad percent of the images are broken. */
+int jig_write_shards(const struct dataset *dataset, const struct jig_generate_options *options, const char *folder,
+                     struct progress *progress, struct error *error);
+
+/* Writes FOLDER/dataset.json from the shards; `options` is recorded in it (borrowed). Fills `totals`. */
+int jig_write_dataset_json(const struct dataset *dataset, const struct jig_generate_options *options,
+                           const char *folder, const cJSON *recorded, struct jig_totals *totals, struct error *error);
+
+/* Writes FOLDER/jigsaws: images/NNNN/NNNNNNNN.jpg and annotations/instances.json (COCO, one annotation a tile) from the
+ * store. `progress` is started with the number of images. */
+int jig_write_jigsaws(const struct jig_store *store, const struct jig_generate_options *options, const char *folder,
+                      struct progress *progress, int64_t *written, struct error *error);
+int64_t jig_jigsaw_count(const struct jig_store *store, const struct jig_generate_options *options);
+
+/* Runs of items that one task does at once and that share a shard or a folder: a function of `items` alone. */
+int64_t jig_run_length(int64_t items);
+
+/* Verifies a finished store: shards against checksums, tar members against the index, every crop decodes, every jigsaw
+ * image decodes and is annotated. `report` gets a line for each thing checked. */
+int jig_check(const char *folder, int workers, struct progress *progress, FILE *report, struct error *error);
+
+/* Draws the first `count` jigsaws of epoch 0 as a contact sheet with tile borders, class names and source boxes. */
+int jig_preview(const struct jig_assembler *assembler, int count, const char *path, struct error *error);
+
+/* The numbers a person wants to see at the end. `seconds` 0: no rates. */
+void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct jig_totals *totals, double seconds);
+void jig_print_shortage(FILE *stream, const struct jig_assembler *assembler);
+
+#endif

@@ -1,0 +1,337 @@
+/* jigsaw-gen: from a detection data set to a sample store and a jigsaw data set. Options in, library calls, numbers
+ * out; exit status 0 done, 1 failed, 2 wrong usage. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jigsaw/generate.h"
+
+/* Everything the command line says. */
+struct arguments {
+  const char *annotations, *images, *out, *split, *template, *preview, *check;
+  int format;
+  int64_t seed, toy, workers, preview_count;
+  const char *jigsaws;
+  bool dry_run, overwrite, quiet;
+  struct jig_generate_options generate;
+};
+
+enum { OPTION_COUNT = 48 };
+
+static const char *const formats[] = {"auto", "coco", "voc", "yolo", NULL};
+static const char *const shifts[] = {"uniform", "symmetric", "full", NULL};
+static const char *const sizes[] = {"positives", "uniform", NULL};
+static const char *const ious[] = {"box", "crop", NULL};
+static const char *const crowds[] = {"avoid", "ignore", NULL};
+static const char *const fits[] = {"pad", "warp", "resize", NULL};
+
+/* What the output does not depend on, or what is recorded by content (the annotations). */
+static const char *const not_identity[] = {"annotations", "images",    "out",           "check",   "toy",
+                                           "workers",     "preview",   "preview-count", "dry-run", "quiet",
+                                           "split",       "overwrite", "format",        "max-bad"};
+
+static const char *const products[] = {"DONE", "run.json", "dataset.json", "shards", "jigsaws", NULL};
+
+static const char usage[] =
+    "usage: jigsaw-gen --annotations FILE|DIR --images DIR --out DIR [option ...]\n"
+    "       jigsaw-gen --check DIR\n"
+    "       jigsaw-gen --toy N --out DIR\n"
+    "\n"
+    "Cuts the boxes of a detection data set (COCO, PASCAL VOC, YOLO) out with context, losslessly, into a sample "
+    "store,\n"
+    "and assembles them to jigsaws: images of four samples to pre-train a detector's backbone on. Killed, it goes on\n"
+    "where it was when the same command is given again.\n"
+    "\n";
+
+static size_t make_options(struct arguments *a, struct option table[OPTION_COUNT]) {
+  struct jig_generate_options *g = &a->generate;
+  struct jig_sample_options *s = &g->extract.sample;
+  struct jig_assemble_options *j = &g->assemble;
+  const struct option options[] = {
+      {OPTION_SECTION, "Input and output", NULL, NULL, NULL, 0, 0, NULL},
+      {OPTION_TEXT, "annotations", &a->annotations, "FILE|DIR", "COCO instances JSON, or a VOC or YOLO folder", 0, 0,
+       NULL},
+      {OPTION_TEXT, "images", &a->images, "DIR", "the pictures (VOC, YOLO: found beside the annotations)", 0, 0, NULL},
+      {OPTION_TEXT, "out", &a->out, "DIR", "the sample store; made if need be", 0, 0, NULL},
+      {OPTION_CHOICE, "format", &a->format, NULL, "what the annotations are", 0, 0, formats},
+      {OPTION_TEXT, "split", &a->split, "NAME", "a part of the data set: train2017, trainval, ...", 0, 0, NULL},
+      {OPTION_FLAG, "exif", &g->extract.exif, NULL, "boxes are annotated on pictures turned by EXIF orientation", 0, 0,
+       NULL},
+      {OPTION_REAL, "max-bad", &g->max_bad, "PERCENT", "broken images that are skipped before giving up", 0, 100, NULL},
+      {OPTION_FLAG, "overwrite", &a->overwrite, NULL, "begin anew where --out holds other work of this tool", 0, 0,
+       NULL},
+      {OPTION_SECTION, "Sampling", NULL, NULL, NULL, 0, 0, NULL},
+      {OPTION_INT, "seed", &a->seed, "N", "of all random numbers", 0, 9e15, NULL},
+      {OPTION_REAL, "context", &s->context, "X", "largest growth of a box's sides; 1: tight crops", 1, 3, NULL},
+      {OPTION_CHOICE, "context-shift", &s->context_shift, NULL, "how a box's corners move outward", 0, 0, shifts},
+      {OPTION_REAL, "negatives", &s->negatives, "R", "background samples per box", 0, 10, NULL},
+      {OPTION_CHOICE, "negative-size", &s->negative_size, NULL, "where their sizes come from", 0, 0, sizes},
+      {OPTION_CHOICE, "negative-iou", &s->negative_iou, NULL, "what they must have IoU 0 with", 0, 0, ious},
+      {OPTION_INT, "negative-attempts", &s->negative_attempts, "N", "places tried before one is given up", 1, 1e6,
+       NULL},
+      {OPTION_CHOICE, "crowd", &s->crowd, NULL, "whether they keep off crowd regions", 0, 0, crowds},
+      {OPTION_FLAG, "background", &g->background, NULL, "background is a class of its own", 0, 0, NULL},
+      {OPTION_FLAG, "difficult", &s->difficult, NULL, "use boxes that are marked difficult", 0, 0, NULL},
+      {OPTION_INT, "min-side", &s->min_side, "PIXELS", "leave out boxes with a shorter side", 1, 1e6, NULL},
+      {OPTION_INT, "quality", &g->extract.quality, "Q", "JPEG quality of crops from PNG, BMP, ...", 1, 100, NULL},
+      {OPTION_SECTION, "Jigsaws", NULL, NULL, NULL, 0, 0, NULL},
+      {OPTION_TEXT, "jigsaws", &a->jigsaws, "N|auto", "images of the written data set; auto: one epoch, 0: none", 0, 0,
+       NULL},
+      {OPTION_TEXT, "template", &a->template, "SIZE:CUT", "the canvas and where both its axes are cut", 0, 0, NULL},
+      {OPTION_CHOICE, "fit", &j->fit, NULL, "samples in their regions; pad is the paper's", 0, 0, fits},
+      {OPTION_REAL, "scale-low", &j->scale_low, "X", "smallest random scale", 0.05, 16, NULL},
+      {OPTION_REAL, "scale-high", &j->scale_high, "X", "largest", 0.05, 16, NULL},
+      {OPTION_REAL, "flip", &j->flip, "P", "probability of mirroring", 0, 1, NULL},
+      {OPTION_REAL, "repeat-max", &j->repeat_max, "N", "uses of a sample per epoch before others help its group", 0.1,
+       1e9, NULL},
+      {OPTION_INT, "jigsaw-quality", &g->jigsaw_quality, "Q", "their JPEG quality", 1, 100, NULL},
+      {OPTION_SECTION, "Running", NULL, NULL, NULL, 0, 0, NULL},
+      {OPTION_INT, "workers", &a->workers, "N", "threads; 0: one per processor", 0, 1024, NULL},
+      {OPTION_TEXT, "preview", &a->preview, "FILE.png", "draw a contact sheet of jigsaws", 0, 0, NULL},
+      {OPTION_INT, "preview-count", &a->preview_count, "N", "jigsaws on it", 1, 400, NULL},
+      {OPTION_FLAG, "dry-run", &a->dry_run, NULL, "count only, write nothing", 0, 0, NULL},
+      {OPTION_TEXT, "check", &a->check, "DIR", "verify a finished store instead", 0, 0, NULL},
+      {OPTION_INT, "toy", &a->toy, "N", "write N built-in scenes (COCO) to --out instead", 0, 1e6, NULL},
+      {OPTION_FLAG, "quiet", &a->quiet, NULL, "no progress, no summary", 0, 0, NULL},
+  };
+  _Static_assert(COUNT_OF(options) <= OPTION_COUNT, "raise OPTION_COUNT");
+  memcpy(table, options, sizeof options);
+  return COUNT_OF(options);
+}
+
+static struct arguments default_arguments(void) {
+  return (struct arguments){
+      .template = "224:64",
+      .jigsaws = "auto",
+      .toy = -1,
+      .preview_count = 24,
+      .generate = {.extract = {.sample = jig_sample_defaults(), .quality = 95},
+                   .assemble = jig_assemble_defaults(),
+                   .background = true,
+                   .max_bad = 1,
+                   .jigsaw_quality = 95},
+  };
+}
+
+static int parse_template(const char *text, struct jig_template *template, struct error *error) {
+  char rest;
+  if (sscanf(text, "%d:%d%c", &template->size, &template->cut, &rest) == 2 && template->cut > 0 &&
+      template->cut < template->size && template->size <= 4096) {
+    return 0;
+  }
+  return error_set(error, "--template: '%s' is not SIZE:CUT with 0 < CUT < SIZE <= 4096", text);
+}
+
+static int parse_jigsaws(const char *text, int64_t *jigsaws, struct error *error) {
+  char *end;
+  *jigsaws = -1;
+  if (!strcmp(text, "auto")) return 0;
+  *jigsaws = strtoll(text, &end, 10);
+  if (end != text && !*end && *jigsaws >= 0 && *jigsaws <= 100000000) return 0;
+  return error_set(error, "--jigsaws: '%s' is neither auto nor a number from 0 to 100000000", text);
+}
+
+/* What the table's single rows cannot say. */
+static int finish_arguments(struct arguments *a, struct error *error) {
+  struct jig_assemble_options *assemble = &a->generate.assemble;
+  if (parse_template(a->template, &assemble->template, error)) return -1;
+  if (parse_jigsaws(a->jigsaws, &a->generate.jigsaws, error)) return -1;
+  if (assemble->scale_low > assemble->scale_high) return error_set(error, "--scale-low is larger than --scale-high");
+  assemble->seed = a->generate.extract.sample.seed = (uint64_t)a->seed;
+  a->generate.workers = a->workers > 0 ? (int)a->workers : processor_count();
+  if (a->check) return 0;
+  if (a->toy >= 0) return a->out ? 0 : error_set(error, "--toy needs --out DIR; see --help");
+  if (!a->annotations) return error_set(error, "--annotations FILE|DIR is missing; see --help");
+  if (!a->out && !a->dry_run) return error_set(error, "--out DIR is missing (or --dry-run); see --help");
+  return 0;
+}
+
+static cJSON *make_identity(const struct option *table, size_t count, const struct dataset *dataset) {
+  char hex[33];
+  cJSON *identity = options_json(table, count);
+  for (size_t i = 0; identity && i < COUNT_OF(not_identity); i++) {
+    cJSON_DeleteItemFromObjectCaseSensitive(identity, not_identity[i]);
+  }
+  hash_hex(dataset->hash, hex);
+  if (identity && cJSON_AddStringToObject(identity, "annotations-xxh128", hex)) return identity;
+  cJSON_Delete(identity);
+  return NULL;
+}
+
+/* cJSON, and many a reader of our JSON, keeps numbers as doubles. */
+static int check_category_ids(const struct dataset *dataset, struct error *error) {
+  for (int64_t i = 0; i < dataset->category_count; i++) {
+    int64_t id = dataset->categories[i].id;
+    if (id > -(INT64_C(1) << 53) && id < INT64_C(1) << 53) continue;
+    return error_set(error, "category id %lld: ids beyond 2^53 are not kept by JSON readers; renumber the categories",
+                     (long long)id);
+  }
+  return 0;
+}
+
+static FILE *chatter(const struct arguments *a) {
+  return a->quiet ? NULL : stderr;
+}
+
+static int make_toy(const struct arguments *a, struct error *error) {
+  struct progress progress;
+  progress_start(&progress, chatter(a), "rendering", "scenes", a->toy);
+  if (toy_write(a->out, a->toy, a->generate.extract.sample.seed, a->generate.workers, &progress, error)) return -1;
+  progress_finish(&progress);
+  if (!a->quiet) {
+    fprintf(stderr,
+            "scenes in %s; next:\n  jigsaw-gen --annotations %s/annotations/instances.json --images %s/images "
+            "--out STORE --preview preview.png\n",
+            a->out, a->out, a->out);
+  }
+  return 0;
+}
+
+static int check_store(const struct arguments *a, struct error *error) {
+  struct progress progress = {.stream = chatter(a)};
+  if (jig_check(a->check, a->generate.workers, &progress, stdout, error)) return -1;
+  printf("%s is whole\n", a->check);
+  return 0;
+}
+
+static int dry_run(const struct arguments *a, const struct dataset *dataset, struct error *error) {
+  struct progress progress;
+  struct jig_totals totals = {0};
+  progress_start(&progress, chatter(a), "counting", "img", dataset->image_count);
+  int result = jig_dry_run(dataset, &a->generate, &progress, &totals, error);
+  if (result == 0) {
+    progress_finish(&progress);
+    jig_print_summary(stdout, dataset, &totals, 0);
+  }
+  jig_totals_free(&totals);
+  return result;
+}
+
+static int write_preview(const struct arguments *a, const struct jig_store *store, struct error *error) {
+  struct jig_assembler assembler;
+  if (!a->preview) return 0;
+  if (jig_assembler_init(&assembler, store, &a->generate.assemble, error)) return -1;
+  return jig_preview(&assembler, (int)a->preview_count, a->preview, error);
+}
+
+/* Facts for the report: what was made, at which cost. */
+static int record_facts(struct run *run, const struct arguments *a, const struct jig_totals *totals, int64_t jigsaws,
+                        struct error *error) {
+  const struct {
+    const char *name;
+    double value;
+  } facts[] = {
+      {"images", (double)totals->images},           {"images_broken", (double)totals->images_broken},
+      {"image_bytes", (double)totals->image_bytes}, {"samples", (double)totals->samples},
+      {"store_bytes", (double)totals->store_bytes}, {"jigsaws", (double)jigsaws},
+      {"workers", (double)a->generate.workers},
+  };
+  cJSON_DeleteItemFromObjectCaseSensitive(run->json, "device");
+  if (!cJSON_AddStringToObject(run->json, "device", "cpu")) return error_memory(error, 0);
+  for (size_t i = 0; i < COUNT_OF(facts); i++) {
+    cJSON_DeleteItemFromObjectCaseSensitive(run->json, facts[i].name);
+    if (!cJSON_AddNumberToObject(run->json, facts[i].name, facts[i].value)) return error_memory(error, 0);
+  }
+  return 0;
+}
+
+/* The store has its shards; everything that follows from them. */
+static int finish_store(const struct arguments *a, const struct dataset *dataset, struct run *run, double seconds,
+                        struct error *error) {
+  struct jig_totals totals = {0};
+  struct jig_store *store = NULL;
+  struct jig_assembler assembler;
+  struct progress progress;
+  int64_t jigsaws = 0;
+  const cJSON *options = cJSON_GetObjectItemCaseSensitive(run->json, "options");
+  int result = jig_write_dataset_json(dataset, &a->generate, a->out, options, &totals, error);
+  if (result == 0) result = jig_store_open_unfinished(&store, a->out, error);
+  if (result == 0 && totals.samples == 0) {
+    result = error_set(error, "no sample: all %lld boxes were left out; see --dry-run", (long long)totals.counts.boxes);
+  }
+  if (result == 0 && a->generate.jigsaws != 0) {
+    progress_start(&progress, chatter(a), "jigsaws", "img", jig_jigsaw_count(store, &a->generate));
+    result = jig_write_jigsaws(store, &a->generate, a->out, &progress, &jigsaws, error);
+    if (result == 0) progress_finish(&progress);
+  }
+  if (result == 0) result = write_preview(a, store, error);
+  if (result == 0) result = record_facts(run, a, &totals, jigsaws, error);
+  if (result == 0) result = run_finish(run, error);
+  if (result == 0) result = jig_assembler_init(&assembler, store, &a->generate.assemble, error);
+  if (result == 0 && !a->quiet) {
+    jig_print_summary(stdout, dataset, &totals, seconds);
+    jig_print_shortage(stdout, &assembler);
+    if (jigsaws > 0) printf("  jigsaws   %lld in %s/jigsaws\n", (long long)jigsaws, a->out);
+    if (a->preview) printf("  preview   %s\n", a->preview);
+  }
+  jig_store_close(store);
+  jig_totals_free(&totals);
+  return result;
+}
+
+static int generate(struct arguments *a, const struct dataset *dataset, const struct option *table, size_t count,
+                    struct error *error) {
+  struct run run;
+  struct progress progress;
+  cJSON *identity = make_identity(table, count, dataset);
+  if (run_open(&run, a->out, "jigsaw-gen", identity, a->overwrite, products, error)) return -1;
+  a->generate.run = &run;
+  int result = 0;
+  if (run.finished) {
+    struct jig_store *store;
+    if (!a->quiet) fprintf(stderr, "%s is complete already; --check verifies it\n", a->out);
+    result = jig_store_open(&store, a->out, error);
+    if (result == 0) result = write_preview(a, store, error);
+    if (result == 0) jig_store_close(store);
+  } else {
+    progress_start(&progress, chatter(a), "sampling", "img", dataset->image_count);
+    result = jig_write_shards(dataset, &a->generate, a->out, &progress, error);
+    double seconds = clock_seconds() - progress.started;
+    if (progress.skipped > 0) seconds = 0; /* a rate over two attempts would be neither's */
+    if (result == 0) progress_finish(&progress);
+    if (result == 0) result = finish_store(a, dataset, &run, seconds, error);
+  }
+  run_close(&run);
+  return result;
+}
+
+static int run_dataset(struct arguments *a, const struct option *table, size_t count, struct error *error) {
+  struct dataset dataset;
+  double started = clock_seconds();
+  if (dataset_load(&dataset, a->format, a->annotations, a->images, a->split, error)) return -1;
+  if (!a->quiet) {
+    fprintf(stderr, "%s: %s, %lld images, %lld boxes, %lld classes, read in %.2f s\n", a->annotations,
+            formats[dataset.format], (long long)dataset.image_count, (long long)dataset.box_count,
+            (long long)dataset.category_count, clock_seconds() - started);
+  }
+  int result = check_category_ids(&dataset, error);
+  if (result == 0) result = a->dry_run ? dry_run(a, &dataset, error) : generate(a, &dataset, table, count, error);
+  dataset_free(&dataset);
+  return result;
+}
+
+int main(int argc, char **argv) {
+  struct arguments arguments = default_arguments();
+  struct option table[OPTION_COUNT];
+  struct error error = {0};
+  size_t count = make_options(&arguments, table);
+  enum options_result parsed = options_parse(table, count, argc, argv, &error);
+  if (parsed == OPTIONS_HELP || argc == 1) {
+    fputs(usage, stdout);
+    options_help(table, count, stdout);
+    return argc == 1 ? 2 : 0;
+  }
+  if (parsed == OPTIONS_VERSION) {
+    printf("jigsaw-gen %s\n", JIGSAW_VERSION);
+    return 0;
+  }
+  if (parsed != OPTIONS_OK || finish_arguments(&arguments, &error)) {
+    fprintf(stderr, "jigsaw-gen: %s\n", error.message);
+    return 2;
+  }
+  int result = arguments.check      ? check_store(&arguments, &error)
+               : arguments.toy >= 0 ? make_toy(&arguments, &error)
+                                    : run_dataset(&arguments, table, count, &error);
+  if (result == 0) return 0;
+  fprintf(stderr, "jigsaw-gen: %s\n", error.message);
+  return 1;
+}

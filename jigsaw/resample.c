@@ -1,0 +1,145 @@
+#include "jigsaw/resample.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Fixed-point weights: they fit an int16, and 255 x their sum an int32. */
+enum { WEIGHT_BITS = 14, WEIGHT_ONE = 1 << WEIGHT_BITS, WEIGHT_HALF = WEIGHT_ONE / 2 };
+
+/* The source pixels of one output pixel: first .. first + count - 1; the weights follow the struct. */
+struct taps {
+  int first, count;
+  int16_t weights[];
+};
+
+static double axis_scale(const struct resample_axis *axis) {
+  return (double)axis->from / axis->to;
+}
+
+static double axis_support(const struct resample_axis *axis) {
+  double scale = axis_scale(axis);
+  return scale > 1 ? scale : 1;
+}
+
+static void tap_bounds(const struct resample_axis *axis, int pixel, int *first, int *last) {
+  double support = axis_support(axis), center = (pixel + 0.5) * axis_scale(axis);
+  double low = center - support + 0.5, high = center + support + 0.5;
+  *first = low > 0 ? (int)low : 0;
+  *last = high < axis->from ? (int)high : axis->from;
+}
+
+int resample_span(const struct resample_axis *axis, int *first) {
+  int ignored, last;
+  tap_bounds(axis, axis->start, first, &ignored);
+  tap_bounds(axis, axis->start + axis->count - 1, &ignored, &last);
+  return last - *first;
+}
+
+/* Bytes from one struct taps to the next, aligned for it. */
+static size_t taps_stride(const struct resample_axis *axis) {
+  size_t most = (size_t)(2 * axis_support(axis)) + 2;
+  return (sizeof(struct taps) + most * sizeof(int16_t) + 3) & ~(size_t)3;
+}
+
+static const struct taps *taps_at(const struct buffer *buffer, size_t stride, int pixel) {
+  return (const struct taps *)(const void *)(buffer->data + (size_t)pixel * stride);
+}
+
+static void fill_taps(const struct resample_axis *axis, int pixel, int origin, struct taps *taps) {
+  double support = axis_support(axis), center = (pixel + 0.5) * axis_scale(axis), sum = 0;
+  int first, last, rest = WEIGHT_ONE, largest = 0;
+  tap_bounds(axis, pixel, &first, &last);
+  taps->first = first - origin;
+  taps->count = last - first;
+  for (int pass = 0; pass < 2; pass++) {
+    for (int i = 0; i < taps->count; i++) {
+      double weight = fmax(0, 1 - fabs((first + i + 0.5 - center) / support));
+      if (pass == 0) {
+        sum += weight;
+        continue;
+      }
+      taps->weights[i] = (int16_t)lrint(weight / sum * WEIGHT_ONE);
+      rest -= taps->weights[i];
+      if (taps->weights[i] > taps->weights[largest]) largest = i;
+    }
+  }
+  taps->weights[largest] = (int16_t)(taps->weights[largest] + rest); /* the sum is exactly one: flat stays flat */
+}
+
+static int make_taps(const struct resample_axis *axis, struct buffer *buffer, struct error *error) {
+  size_t stride = taps_stride(axis), bytes;
+  int origin;
+  resample_span(axis, &origin);
+  if (!size_muladd(stride, (size_t)axis->count, 0, &bytes)) return error_memory(error, SIZE_MAX);
+  if (buffer_reserve(buffer, bytes, error)) return -1;
+  for (int i = 0; i < axis->count; i++) {
+    struct taps *taps = (struct taps *)(void *)(buffer->data + (size_t)i * stride);
+    fill_taps(axis, axis->start + i, origin, taps);
+  }
+  return 0;
+}
+
+/* One output row at source width. The loops over `i` are what the compiler vectorises; two and three taps are what
+ * scales of 0.8 .. 1.5 need. */
+static void blend_rows(const uint8_t *restrict top, size_t width, const struct taps *taps, uint8_t *restrict out) {
+  const int16_t *weights = taps->weights;
+  if (taps->count == 1) {
+    memcpy(out, top, width);
+  } else if (taps->count == 2) {
+    int32_t a = weights[0], b = weights[1];
+    for (size_t i = 0; i < width; i++) {
+      out[i] = (uint8_t)((top[i] * a + top[width + i] * b + WEIGHT_HALF) >> WEIGHT_BITS);
+    }
+  } else if (taps->count == 3) {
+    int32_t a = weights[0], b = weights[1], c = weights[2];
+    for (size_t i = 0; i < width; i++) {
+      int32_t sum = top[i] * a + top[width + i] * b + top[2 * width + i] * c + WEIGHT_HALF;
+      out[i] = (uint8_t)(sum >> WEIGHT_BITS);
+    }
+  } else {
+    for (size_t i = 0; i < width; i++) {
+      int32_t sum = WEIGHT_HALF;
+      for (int k = 0; k < taps->count; k++) {
+        sum += top[(size_t)k * width + i] * weights[k];
+      }
+      out[i] = (uint8_t)(sum >> WEIGHT_BITS);
+    }
+  }
+}
+
+static void blend_pixel(const uint8_t *restrict source, const struct taps *taps, uint8_t *restrict out) {
+  int32_t r = WEIGHT_HALF, g = WEIGHT_HALF, b = WEIGHT_HALF;
+  for (int k = 0; k < taps->count; k++) {
+    int32_t weight = taps->weights[k];
+    r += source[3 * k] * weight;
+    g += source[3 * k + 1] * weight;
+    b += source[3 * k + 2] * weight;
+  }
+  out[0] = (uint8_t)(r >> WEIGHT_BITS);
+  out[1] = (uint8_t)(g >> WEIGHT_BITS);
+  out[2] = (uint8_t)(b >> WEIGHT_BITS);
+}
+
+int resample(struct resampler *resampler, const struct image *part, const struct resample_axis *x,
+             const struct resample_axis *y, bool flip, uint8_t *out, size_t stride, struct error *error) {
+  size_t width = (size_t)part->width * 3, column_stride = taps_stride(x), row_stride = taps_stride(y);
+  if (make_taps(x, &resampler->columns, error) || make_taps(y, &resampler->rows, error)) return -1;
+  if (buffer_reserve(&resampler->row, width, error)) return -1;
+  for (int j = 0; j < y->count; j++) {
+    const struct taps *rows = taps_at(&resampler->rows, row_stride, j);
+    blend_rows(part->pixels + (size_t)rows->first * width, width, rows, resampler->row.data);
+    uint8_t *target = out + (size_t)j * stride;
+    for (int i = 0; i < x->count; i++) {
+      const struct taps *columns = taps_at(&resampler->columns, column_stride, i);
+      int column = flip ? x->count - 1 - i : i;
+      blend_pixel(resampler->row.data + 3 * (size_t)columns->first, columns, target + 3 * (size_t)column);
+    }
+  }
+  return 0;
+}
+
+void resampler_free(struct resampler *resampler) {
+  buffer_free(&resampler->row);
+  buffer_free(&resampler->columns);
+  buffer_free(&resampler->rows);
+}

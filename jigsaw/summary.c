@@ -1,0 +1,140 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "jigsaw/generate.h"
+
+static void print_bytes(FILE *stream, int64_t bytes) {
+  static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+  double value = (double)bytes;
+  int unit = 0;
+  while (value >= 1000 && unit < 4) {
+    value /= 1000;
+    unit++;
+  }
+  fprintf(stream, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
+static void print_boxes(FILE *stream, const struct jig_sample_counts *counts) {
+  int64_t dropped = 0;
+  for (int i = 0; i < JIG_DROPS; i++) {
+    dropped += counts->dropped[i];
+  }
+  fprintf(stream, "  boxes     %lld: %lld kept (%lld of them clipped to the image), %lld left out",
+          (long long)counts->boxes, (long long)counts->positives, (long long)counts->clipped, (long long)dropped);
+  for (int i = 0, listed = 0; i < JIG_DROPS; i++) {
+    if (counts->dropped[i] == 0) continue;
+    fprintf(stream, "%s%lld %s", listed++ ? ", " : " (", (long long)counts->dropped[i], jig_drop_names[i]);
+    dropped -= counts->dropped[i];
+    if (dropped == 0) fputc(')', stream);
+  }
+  fprintf(stream, "\n  negatives %lld", (long long)counts->negatives);
+  if (counts->negatives > 0) fprintf(stream, " (1 : %.1f)", (double)counts->positives / (double)counts->negatives);
+  fprintf(stream, ", %lld given up for want of room\n", (long long)counts->negatives_given_up);
+}
+
+static int64_t label_total(const struct jig_totals *totals, int32_t label) {
+  int64_t total = 0;
+  for (int group = 0; group < JIG_GROUPS; group++) {
+    total += totals->labels[label][group];
+  }
+  return total;
+}
+
+static void print_label(FILE *stream, const char *name, const struct jig_totals *totals, int32_t label) {
+  const int64_t *groups = totals->labels[label];
+  fprintf(stream, "    %-24.24s %9lld   T %lld  S %lld  W %lld\n", name, (long long)label_total(totals, label),
+          (long long)groups[JIG_TALL], (long long)groups[JIG_SQUARE], (long long)groups[JIG_WIDE]);
+}
+
+/* Labels by falling number of samples. */
+struct rank {
+  int64_t samples;
+  int32_t label;
+};
+
+static int compare_ranks(const void *a, const void *b) {
+  const struct rank *x = a, *y = b;
+  if (x->samples != y->samples) return x->samples < y->samples ? 1 : -1;
+  return x->label < y->label ? -1 : x->label > y->label;
+}
+
+static void print_ranks(FILE *stream, const struct dataset *dataset, const struct jig_totals *totals,
+                        const struct rank *ranks, int32_t count) {
+  enum { SHOWN = 10 };
+  int32_t used = count;
+  while (used > 1 && ranks[used - 1].samples == 0)
+    used--;
+  fprintf(stream, "  classes   %d, %d without samples", count, count - used);
+  if (ranks[used - 1].samples > 0) {
+    fprintf(stream, "; imbalance %.1f (%lld : %lld)", (double)ranks[0].samples / (double)ranks[used - 1].samples,
+            (long long)ranks[0].samples, (long long)ranks[used - 1].samples);
+  }
+  fputc('\n', stream);
+  for (int32_t i = 0; i < count; i++) {
+    if (count > SHOWN && i == SHOWN / 2) {
+      fprintf(stream, "    ... %d more\n", count - SHOWN);
+      i = count - SHOWN / 2;
+    }
+    print_label(stream, dataset->categories[ranks[i].label].name, totals, ranks[i].label);
+  }
+}
+
+static void print_classes(FILE *stream, const struct dataset *dataset, const struct jig_totals *totals) {
+  int32_t categories = (int32_t)dataset->category_count;
+  struct rank *ranks = calloc((size_t)categories, sizeof *ranks);
+  for (int32_t i = 0; ranks && i < categories; i++) {
+    ranks[i] = (struct rank){label_total(totals, i), i};
+  }
+  if (ranks) {
+    qsort(ranks, (size_t)categories, sizeof *ranks, compare_ranks);
+    print_ranks(stream, dataset, totals, ranks, categories);
+  }
+  free(ranks);
+  if (totals->counts.negatives > 0) print_label(stream, "background", totals, categories);
+}
+
+void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct jig_totals *totals, double seconds) {
+  fprintf(stream, "\n  images    %lld, %lld without samples, %lld broken", (long long)totals->images,
+          (long long)totals->images_without_samples, (long long)totals->images_broken);
+  if (totals->image_bytes > 0) {
+    fprintf(stream, ", ");
+    print_bytes(stream, totals->image_bytes);
+  }
+  fputc('\n', stream);
+  for (const char *line = totals->broken; *line; line = strchr(line, '\n') + 1) {
+    fprintf(stream, "    %.*s\n", (int)strcspn(line, "\n"), line);
+  }
+  print_boxes(stream, &totals->counts);
+  double all = totals->samples > 0 ? (double)totals->samples / 100 : 1;
+  fprintf(stream, "  samples   %lld", (long long)totals->samples);
+  for (int group = 0; group < JIG_GROUPS; group++) {
+    fprintf(stream, ", %c %lld (%.1f %%)", jig_group_letters[group], (long long)totals->groups[group],
+            (double)totals->groups[group] / all);
+  }
+  fputc('\n', stream);
+  print_classes(stream, dataset, totals);
+  if (totals->store_bytes > 0) {
+    fprintf(stream, "  store     ");
+    print_bytes(stream, totals->store_bytes);
+    if (seconds > 0) {
+      fprintf(stream, ", %.0f img/s, %.0f samples/s", (double)totals->images / seconds,
+              (double)totals->samples / seconds);
+    }
+    fputc('\n', stream);
+  }
+}
+
+void jig_print_shortage(FILE *stream, const struct jig_assembler *assembler) {
+  for (int group = 0; group < JIG_GROUPS; group++) {
+    int64_t own = jig_store_group_count(assembler->store, group);
+    double asked = (double)assembler->epoch_length * (group == JIG_SQUARE ? 2 : 1);
+    char letter = jig_group_letters[group], other = jig_group_letters[assembler->other[group]];
+    if (assembler->keep[group] < 1) {
+      fprintf(stream, "  shortage  %c: %lld samples; %.0f %% of its regions take %c samples instead\n", letter,
+              (long long)own, 100 * (1 - assembler->keep[group]), other);
+    } else if (asked > 1.5 * (double)own) {
+      fprintf(stream, "  note      %c: %lld samples, each used %.1f times an epoch\n", letter, (long long)own,
+              asked / (double)own);
+    }
+  }
+}
