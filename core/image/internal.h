@@ -26,7 +26,7 @@ static inline uint8_t scale_byte(unsigned c, unsigned a) {
   return (uint8_t)((c * a + 127) / 255);
 }
 
-/* ---- jpeg_guard.c: libjpeg's errors as values ---- */
+/* ---- jpeg_guard.c: libjpeg's errors as values, its output in a buffer ---- */
 
 /* libjpeg reports by calling back and must not be returned to after an error. The guard silences it, keeps the first
  * message that means lost pixels, and escapes by longjmp:
@@ -59,6 +59,16 @@ void jpeg_guard_limit_scans(struct jpeg_guard *guard, struct jpeg_decompress_str
 
 /* 0 as long as nothing was lost; otherwise -1 with the reason. */
 int jpeg_guard_check(const struct jpeg_guard *guard);
+
+/* Makes libjpeg write to the caller's buffer, whose memory lives on from file to file; replaces what it held. */
+struct jpeg_target {
+  struct jpeg_destination_mgr manager; /* first: libjpeg's pointer to it is cast back to the target */
+  struct buffer *out;
+  struct jpeg_guard *guard;
+};
+
+void jpeg_target_init(struct jpeg_target *target, struct jpeg_compress_struct *compress, struct buffer *out,
+                      struct jpeg_guard *guard);
 
 /* ---- jpeg_decode.c, png.c, stb_decode.c: what image_probe and image_decode call once the magic bytes are seen ---- */
 
