@@ -168,7 +168,7 @@ static void write_png(struct rng *rng, struct png_case *c, struct buffer *file, 
     if (c->transparent) png_set_tRNS(png, info, c->alpha, 1 << c->depth, NULL);
   }
   size_t stride = ((size_t)c->width * (size_t)PNG_CHANNELS[c->type] * (size_t)c->depth + 7) / 8;
-  uint8_t *rows[64];
+  uint8_t *rows[64] = {NULL};
   for (int y = 0; y < c->height; y++) {
     rows[y] = malloc(stride);
     assert_non_null(rows[y]);
