@@ -41,10 +41,12 @@ def write_coco(path, images, annotations, rng):
     polygons = [polygon(rng, rng.random() * 400, rng.random() * 280) for _ in range(20000)]
     ids = rng.sample(range(1, 582000), images)
     with open(path, "w", encoding="ascii") as file:
-        file.write('{"info": {"description": "random", "year": 2017}, "licenses": [{"id": 1, "name": "none"}], "images": [')
+        file.write('{"info": {"description": "random", "year": 2017}, "licenses": [{"id": 1, "name": "none"}], '
+                   '"images": [')
         for i, image in enumerate(ids):
             file.write((", " if i else "") + f'{{"license": {1 + image % 8}, "file_name": "{image:012d}.jpg", '
-                       f'"coco_url": "http://images.example.org/train2017/{image:012d}.jpg", "height": 480, "width": 640, '
+                       f'"coco_url": "http://images.example.org/train2017/{image:012d}.jpg", '
+                       f'"height": 480, "width": 640, '
                        f'"date_captured": "2013-11-14 11:18:45", '
                        f'"flickr_url": "http://farm.example.org/4153/5014840118_{image:08x}_z.jpg", "id": {image}}}')
         file.write('], "annotations": [')
