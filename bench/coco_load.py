@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Loading time and memory of a COCO file as large as train2017's: bench/coco_load against pycocotools.
 
-    python3 bench/coco_load.py BUILD_BIN_DIR [--repeats 5] [--images 118000] [--keep FILE]
+    python3 bench/coco_load.py [--repeats 5] [--images 118000] [--keep FILE]
 
 Writes a random file (118,000 images, 860,000 annotations with polygons, about 450 MB) to a temporary folder, then loads
 it with both in turn, each time in a fresh process, and prints medians. Needs pycocotools.
@@ -14,14 +14,19 @@ import subprocess
 import sys
 import tempfile
 
+from support import machine, median_ratio, tool
+
 PYCOCOTOOLS = """
 import contextlib, io, resource, sys, time
 from pycocotools.coco import COCO
+usage = resource.getrusage(resource.RUSAGE_SELF)
+before = usage.ru_utime + usage.ru_stime
 started = time.perf_counter()
 with contextlib.redirect_stdout(io.StringIO()):
     coco = COCO(sys.argv[1])
 seconds = time.perf_counter() - started
-print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(coco.imgs), len(coco.anns))
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(seconds, usage.ru_utime + usage.ru_stime - before, usage.ru_maxrss / 1024, len(coco.imgs), len(coco.anns))
 """
 
 
@@ -36,10 +41,12 @@ def write_coco(path, images, annotations, rng):
     polygons = [polygon(rng, rng.random() * 400, rng.random() * 280) for _ in range(20000)]
     ids = rng.sample(range(1, 582000), images)
     with open(path, "w", encoding="ascii") as file:
-        file.write('{"info": {"description": "random", "year": 2017}, "licenses": [{"id": 1, "name": "none"}], "images": [')
+        file.write('{"info": {"description": "random", "year": 2017}, "licenses": [{"id": 1, "name": "none"}], '
+                   '"images": [')
         for i, image in enumerate(ids):
             file.write((", " if i else "") + f'{{"license": {1 + image % 8}, "file_name": "{image:012d}.jpg", '
-                       f'"coco_url": "http://images.example.org/train2017/{image:012d}.jpg", "height": 480, "width": 640, '
+                       f'"coco_url": "http://images.example.org/train2017/{image:012d}.jpg", '
+                       f'"height": 480, "width": 640, '
                        f'"date_captured": "2013-11-14 11:18:45", '
                        f'"flickr_url": "http://farm.example.org/4153/5014840118_{image:08x}_z.jpg", "id": {image}}}')
         file.write('], "annotations": [')
@@ -59,13 +66,13 @@ def write_coco(path, images, annotations, rng):
 
 
 def measure(command):
+    """(seconds, processor seconds, peak MiB, images, annotations)"""
     fields = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return float(fields[0]), float(fields[1]), int(fields[2]), int(fields[3])
+    return float(fields[0]), float(fields[1]), float(fields[2]), int(fields[3]), int(fields[4])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bin", help="folder of the built programs")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--images", type=int, default=118000)
     parser.add_argument("--seed", type=int, default=1)
@@ -78,23 +85,25 @@ def main():
             write_coco(path, options.images, annotations, random.Random(options.seed))
         megabytes = os.path.getsize(path) / 1e6
         print(f"{megabytes:.0f} MB, {options.images} images, {annotations} annotations, {options.repeats} repeats")
-        commands = {"jigsaw": [os.path.join(options.bin, "coco_load"), path],
+        commands = {"jigsaw": [tool("bench_coco_load"), path],
                     "pycocotools": [sys.executable, "-c", PYCOCOTOOLS, path]}
         measure(commands["jigsaw"])  # brings the file into the system's cache
         results = {name: [] for name in commands}
         for _ in range(options.repeats):
             for name, command in commands.items():
                 results[name].append(measure(command))
-    print(f"{'':12} {'median s':>9} {'min s':>8} {'max s':>8} {'MB/s':>7} {'peak MiB':>9}")
-    medians = {}
+    print(machine())
+    print(f"{'':12} {'median s':>9} {'min s':>8} {'max s':>8} {'MB/s':>6} {'cpu s':>7} {'MB/cpu s':>9} {'peak MiB':>9}")
     for name, rows in results.items():
-        if any(row[2:] != (options.images, annotations) for row in rows):
-            sys.exit(f"{name} counted {rows[0][2:]}")
-        times = [row[0] for row in rows]
-        medians[name] = statistics.median(times)
-        print(f"{name:12} {medians[name]:9.3f} {min(times):8.3f} {max(times):8.3f} {megabytes / medians[name]:7.0f} "
-              f"{max(row[1] for row in rows):9.0f}")
-    print(f"pycocotools / jigsaw: {medians['pycocotools'] / medians['jigsaw']:.1f}")
+        if any(row[3:] != (options.images, annotations) for row in rows):
+            sys.exit(f"{name} counted {rows[0][3:]}")
+        wall, cpu, peak = ([row[i] for row in rows] for i in range(3))
+        print(f"{name:12} {statistics.median(wall):9.3f} {min(wall):8.3f} {max(wall):8.3f} "
+              f"{megabytes / statistics.median(wall):6.0f} {statistics.median(cpu):7.3f} "
+              f"{megabytes / statistics.median(cpu):9.0f} {max(peak):9.0f}")
+    for i, what in enumerate(("time", "processor time")):
+        ours, theirs = ([row[i] for row in results[name]] for name in commands)
+        print(f"{what}, pycocotools / jigsaw, median of pairs: {median_ratio(ours, theirs):.1f}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ case "$1" in
       '-DJIGSAW_VERSION="0"' -I . -j 2 $sources
     ;;
   tidy)
-    echo $sources | tr ' ' '\n' | xargs -P 2 -n 4 clang-tidy --quiet --warnings-as-errors='*' -p "$build" 2>/dev/null
+    # stb_decode.c is stb_image.h, which is not ours.
+    echo $sources | tr ' ' '\n' | grep -v -e stb_decode.c -e '^tests/' -e '^bench/' | xargs -P 2 -n 4 clang-tidy --quiet --warnings-as-errors='*' -p "$build" 2>/dev/null
     ;;
   shell) shellcheck scripts/*.sh tests/fuzz/*.sh .ci/run ;;
   *)

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-int (error_set)(struct error *error, const char *format, ...) {
+int(error_set)(struct error *error, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(error->message, sizeof error->message, format, arguments);
@@ -31,7 +31,7 @@ static const char *system_hint(int code) {
   }
 }
 
-int (error_system)(struct error *error, const char *format, ...) {
+int(error_system)(struct error *error, const char *format, ...) {
   int code = errno;
   va_list arguments;
   va_start(arguments, format);
@@ -42,7 +42,7 @@ int (error_system)(struct error *error, const char *format, ...) {
   return -1;
 }
 
-int (error_context)(struct error *error, const char *format, ...) {
+int(error_context)(struct error *error, const char *format, ...) {
   struct error inner = *error;
   va_list arguments;
   va_start(arguments, format);
@@ -53,7 +53,7 @@ int (error_context)(struct error *error, const char *format, ...) {
   return -1;
 }
 
-int (error_memory)(struct error *error, size_t bytes) {
+int(error_memory)(struct error *error, size_t bytes) {
   return error_set(error, "out of memory (%zu bytes asked for)", bytes);
 }
 

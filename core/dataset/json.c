@@ -448,7 +448,7 @@ static int number_text(struct json *json, const char *what, struct text *text) {
 int json_number(struct json *json, const char *what, double *value) {
   struct text text;
   if (number_text(json, what, &text) != 0) return -1;
-  char last = text.data[text.size - 1];
+  char last = text.data[text.size - 1]; // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): set on success
   if (last == 'N') {
     *value = NAN;
   } else if (last == 'y') {
@@ -462,7 +462,8 @@ int json_number(struct json *json, const char *what, double *value) {
 int json_integer(struct json *json, const char *what, int64_t *value) {
   struct text text;
   if (number_text(json, what, &text) != 0) return -1;
-  if (text.data[text.size - 1] <= '9' && decimal_integer(text, value)) return 0;
+  char last = text.data[text.size - 1]; // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): set on success
+  if (last <= '9' && decimal_integer(text, value)) return 0;
   return json_fail(json, (size_t)(text.data - json->begin),
                    "expected %s, found %s, which is not a whole number of 64 bits", what, text_show(text).string);
 }

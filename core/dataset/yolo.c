@@ -284,7 +284,8 @@ static int collect_pictures(struct yolo *yolo) {
   buffer_free(&path);
   if (status != 0) return -1;
   size_t labelled = 0;
-  for (size_t i = 0; i < yolo->count; i++) labelled += yolo->pictures[i].label != NULL;
+  for (size_t i = 0; i < yolo->count; i++)
+    labelled += yolo->pictures[i].label != NULL;
   if (labelled == 0) {
     return error_set(yolo->error, "%s: none of the %zu pictures in %s has a label file: are these the right folders?",
                      yolo->labels, yolo->count, yolo->images);

@@ -76,7 +76,7 @@ static void copy_component(struct jpeg_transcoder *transcoder, struct jpeg_compr
 static void write_cut(struct jpeg_transcoder *transcoder, struct jpeg_compress_struct *cut,
                       const struct jpeg_area *area) {
   struct jpeg_decompress_struct *source = &transcoder->source;
-  jvirt_barray_ptr arrays[MAX_COMPONENTS];
+  jvirt_barray_ptr arrays[MAX_COMPONENTS] = {0};
   jpeg_copy_critical_parameters(source, cut);
   cut->image_width = (JDIMENSION)area->width;
   cut->image_height = (JDIMENSION)area->height;

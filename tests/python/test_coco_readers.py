@@ -29,7 +29,8 @@ DATA = os.environ.get("JIGSAW_TEST_DATA") or os.path.join(HERE, "..", "..", ".."
 
 def dump(*arguments):
     """(header, categories, images) as dataset_dump prints them; an image is (id, name, width, height, boxes)."""
-    run = subprocess.run([os.path.join(BIN, "dataset_dump"), *arguments], capture_output=True, text=True, encoding="utf-8")
+    command = [os.path.join(BIN, "dataset_dump"), *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     if run.returncode != 0:
         raise AssertionError(run.stderr)
     header, categories, images = None, [], []
@@ -81,9 +82,11 @@ class CocoTest(unittest.TestCase):
         rng = random.Random(seed)
         for _ in range(20):
             ids = list({rng.randrange(-(1 << 63), 1 << 63) for _ in range(20)})
-            categories = [{"id": rng.randrange(1 << 40) * 100 + i, "name": f"caf\u00e9 \U0001F600 \"{i}\""} for i in range(9)]
+            categories = [{"id": rng.randrange(1 << 40) * 100 + i, "name": f"caf\u00e9 \U0001F600 \"{i}\""}
+                          for i in range(9)]
             images = [{"id": i, "file_name": f"d/{i}.jpg", "width": rng.randrange(1, 9999), "height": 7} for i in ids]
-            boxes = [{"id": i, "image_id": rng.choice(ids), "category_id": rng.choice(categories)["id"], "iscrowd": i % 2,
+            boxes = [{"id": i, "image_id": rng.choice(ids), "category_id": rng.choice(categories)["id"],
+                      "iscrowd": i % 2,
                       "bbox": [rng.uniform(-1e3, 1e3), rng.random() * 10 ** rng.randrange(-40, 38), i, 1 / 3],
                       "segmentation": [[rng.random() * 640 for _ in range(rng.randrange(40))]]} for i in range(200)]
             sections = [("images", images), ("annotations", boxes), ("categories", categories), ("info", {"x": [[]]})]
@@ -110,7 +113,8 @@ class VocTest(unittest.TestCase):
                 boxes.append((item.findtext("name"), box, 2 * int(item.findtext("difficult", "0"))))
                 names.add(item.findtext("name"))
             size = root.find("size")
-            expected.append((root.findtext("filename"), int(size.findtext("width")), int(size.findtext("height")), boxes))
+            width, height = int(size.findtext("width")), int(size.findtext("height"))
+            expected.append((root.findtext("filename"), width, height, boxes))
         self.assertEqual([name for _, name in categories], sorted(names, key=str.encode))
         self.assertEqual([number for number, _ in categories], list(range(len(names))))
         found = [(name, width, height, [(categories[box[1]][1], box[2], box[3]) for box in boxes])
