@@ -18,7 +18,7 @@ int image_resize(struct image *image, int width, int height, struct error *error
 /* The part to decode: all of the picture when `part` is NULL; fails when it is empty or reaches outside. */
 int image_check_part(const struct rect *part, int width, int height, struct rect *area, struct error *error);
 
-/* Stores one row of image->width pixels: RGB (3 channels), or RGBA (4) composed over black. */
+/* Stores one row of image->width pixels: gray (1 channel), gray and alpha (2), RGB (3) or RGBA (4). */
 void image_put_row(struct image *image, int y, const uint8_t *pixels, int channels);
 
 /* c * a / 255, rounded: a colour over black by its alpha, one ink over another. */
@@ -70,12 +70,14 @@ struct jpeg_target {
 void jpeg_target_init(struct jpeg_target *target, struct jpeg_compress_struct *compress, struct buffer *out,
                       struct jpeg_guard *guard);
 
-/* ---- jpeg_decode.c, png.c, stb_decode.c: what image_probe and image_decode call once the magic bytes are seen ---- */
+/* ---- jpeg_decode.c, png.c, pnm.c, stb_decode.c: behind image_probe and image_decode ---- */
 
 int jpeg_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
 int jpeg_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
 int png_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
 int png_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
+int pnm_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
+int pnm_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
 int stb_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
 int stb_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
 

@@ -14,6 +14,7 @@
 #define STBI_NO_LINEAR
 #define STBI_NO_HDR
 #define STBI_NO_PIC
+#define STBI_NO_PNM
 #define STBI_NO_JPEG
 #define STBI_NO_PNG
 #include <stb/stb_image.h>
@@ -55,10 +56,10 @@ static int stb_at_end(void *user) {
 
 static const stbi_io_callbacks STB_CALLBACKS = {stb_read, stb_skip, stb_at_end};
 
-static int read_header(const uint8_t *data, size_t size, struct image_info *info, int *channels, struct error *error) {
+int stb_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error) {
   struct stb_source source = {.data = data, .left = size};
-  int width, height;
-  if (!stbi_info_from_callbacks(&STB_CALLBACKS, &source, &width, &height, channels)) {
+  int width, height, channels;
+  if (!stbi_info_from_callbacks(&STB_CALLBACKS, &source, &width, &height, &channels)) {
     uint8_t magic[4] = {0};
     if (size > 0) memcpy(magic, data, size < 4 ? size : 4);
     return error_set(error,
@@ -70,22 +71,15 @@ static int read_header(const uint8_t *data, size_t size, struct image_info *info
   return image_check_size(width, height, error);
 }
 
-int stb_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error) {
-  int channels;
-  return read_header(data, size, info, &channels, error);
-}
-
 int stb_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error) {
   struct image_info info;
   struct rect area;
-  int channels;
-  if (read_header(data, size, &info, &channels, error)) return -1;
+  if (stb_probe(data, size, &info, error)) return -1;
   if (image_check_part(part, info.width, info.height, &area, error)) return -1;
 
   struct stb_source source = {.data = data, .left = size};
-  int width, height, stored, status = -1;
-  channels = channels % 2 == 0 ? 4 : 3;
-  uint8_t *pixels = stbi_load_from_callbacks(&STB_CALLBACKS, &source, &width, &height, &stored, channels);
+  int width, height, channels, status = -1;
+  uint8_t *pixels = stbi_load_from_callbacks(&STB_CALLBACKS, &source, &width, &height, &channels, 0);
   if (!pixels) {
     error_set(error, "the picture cannot be decoded: %s", stbi_failure_reason());
     goto done;
