@@ -19,7 +19,7 @@ struct image {
   uint8_t *pixels; /* width * height * 3 bytes, owned; free with image_free */
 };
 
-enum image_format { IMAGE_JPEG, IMAGE_PNG, IMAGE_OTHER /* PNM (P5, P6); BMP, TGA, GIF, PSD as stb_image knows them */ };
+enum image_format { IMAGE_JPEG, IMAGE_PNG, IMAGE_OTHER /* PNM (P5, P6); BMP, TGA, GIF as stb_image knows them */ };
 
 struct image_info {
   enum image_format format;

@@ -1,4 +1,5 @@
-/* The rarer formats, by stb_image. */
+/* BMP, TGA and GIF, by stb_image. Its other readers stay out: better libraries read JPEG and PNG, and fuzzers found
+ * those of PNM and PSD unsound. */
 #include "core/image/internal.h"
 
 #include <string.h>
@@ -15,6 +16,7 @@
 #define STBI_NO_HDR
 #define STBI_NO_PIC
 #define STBI_NO_PNM
+#define STBI_NO_PSD
 #define STBI_NO_JPEG
 #define STBI_NO_PNG
 #include <stb/stb_image.h>
@@ -64,7 +66,7 @@ int stb_probe(const uint8_t *data, size_t size, struct image_info *info, struct 
     if (size > 0) memcpy(magic, data, size < 4 ? size : 4);
     return error_set(error,
                      "not a picture of a known format (it begins with the bytes %02x %02x %02x %02x); JPEG, PNG, BMP, "
-                     "GIF, TGA, PNM and PSD are read: convert it to one of them",
+                     "GIF, TGA and PNM are read: convert it to one of them",
                      magic[0], magic[1], magic[2], magic[3]);
   }
   *info = (struct image_info){.format = IMAGE_OTHER, .width = width, .height = height, .orientation = 1};
