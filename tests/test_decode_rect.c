@@ -276,8 +276,8 @@ static void test_truncation_is_noticed(void **state) {
     size_t kept = chance(&rng, 0.2) ? size - 3 : (size_t)below(&rng, (int)size - 2);
     bool sequential = !recipe.progressive && !recipe.separate_scans;
     if (sequential && kept > 0 && bytes[kept - 1] != 0xff && chance(&rng, 0.5)) {
-      memcpy(bytes + kept, "\xff\xd9", 2); /* an end marker where data should be */
-      kept += 2;
+      bytes[kept++] = 0xff; /* an end marker where data should be */
+      bytes[kept++] = JPEG_EOI;
     }
     /* A copy of its own size, so that the sanitizer sees a read beyond. */
     uint8_t *rest = malloc(kept > 0 ? kept : 1);

@@ -123,16 +123,16 @@ static void write_png(struct rng *rng, struct png_case *c, struct buffer *file, 
     if (c->transparent) png_set_tRNS(png, info, c->alpha, 1 << c->depth, NULL);
   }
   size_t stride = ((size_t)c->width * (size_t)PNG_CHANNELS[c->type] * (size_t)c->depth + 7) / 8;
-  uint8_t *rows[64] = {NULL};
+  uint8_t *rows[64], *samples = malloc(stride * (size_t)c->height);
+  assert_non_null(samples);
+  random_bytes(rng, samples, stride * (size_t)c->height);
   for (int y = 0; y < c->height; y++) {
-    rows[y] = malloc(stride);
-    assert_non_null(rows[y]);
-    random_bytes(rng, rows[y], stride);
+    rows[y] = samples + (size_t)y * stride;
   }
   int some = below(rng, c->width) * PNG_CHANNELS[c->type]; /* so that the key is met */
-  c->key.gray = c->key.red = (png_uint_16)sample(rows[0], c->depth, some);
-  if (c->type == PNG_COLOR_TYPE_RGB) c->key.green = (png_uint_16)sample(rows[0], c->depth, some + 1);
-  if (c->type == PNG_COLOR_TYPE_RGB) c->key.blue = (png_uint_16)sample(rows[0], c->depth, some + 2);
+  c->key.gray = c->key.red = (png_uint_16)sample(samples, c->depth, some);
+  if (c->type == PNG_COLOR_TYPE_RGB) c->key.green = (png_uint_16)sample(samples, c->depth, some + 1);
+  if (c->type == PNG_COLOR_TYPE_RGB) c->key.blue = (png_uint_16)sample(samples, c->depth, some + 2);
   if (c->type != PNG_COLOR_TYPE_PALETTE && c->transparent) png_set_tRNS(png, info, NULL, 0, &c->key);
   png_write_info(png, info);
   png_write_image(png, rows);
@@ -141,8 +141,8 @@ static void write_png(struct rng *rng, struct png_case *c, struct buffer *file, 
     for (int x = 0; x < c->width; x++) {
       expected_pixel(c, rows[y], x, expected->pixels + ((size_t)y * (size_t)c->width + (size_t)x) * 3);
     }
-    free(rows[y]);
   }
+  free(samples);
   png_destroy_write_struct(&png, &info);
 }
 
