@@ -202,7 +202,10 @@ static int reuse_shard(struct generation *work, const char *tar, const char *ind
     if (*reused && head->images_broken > 0) {
       struct error first;
       const char *text = (const char *)map.data + (map.size - head->text_size);
-      snprintf(first.message, sizeof first.message, "%.*s", (int)strcspn(text, "\n"), text);
+      const char *end = memchr(text, '\n', head->text_size); /* a damaged index may have none */
+      size_t length = end ? (size_t)(end - text) : head->text_size;
+      if (length >= sizeof first.message) length = sizeof first.message - 1;
+      snprintf(first.message, sizeof first.message, "%.*s", (int)length, text);
       result = tolerate_broken(work, &first, head->images_broken, error);
     }
   }
