@@ -29,7 +29,7 @@ static const char *const not_identity[] = {"annotations", "images",    "out",   
                                            "workers",     "preview",   "preview-count", "dry-run", "quiet",
                                            "split",       "overwrite", "format",        "max-bad"};
 
-static const char *const products[] = {"DONE", "run.json", "dataset.json", "shards", "jigsaws", NULL};
+static const char *const products[] = {"dataset.json", "shards", "jigsaws", NULL};
 
 static const char usage[] =
     "usage: jigsaw-gen --annotations FILE|DIR --images DIR --out DIR [option ...]\n"
