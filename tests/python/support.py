@@ -29,12 +29,12 @@ _scratch = None
 _toys = {}
 
 
-def main():
+def main(**keywords):
     """Runs the tests of the calling script."""
     print(f"seed {SEED} (JIGSAW_TEST_SEED repeats it)", file=sys.stderr)
     if not TOOL.exists():
         sys.exit(f"{TOOL} is not there: build it, or set JIGSAW_BIN to the folder of the tools")
-    unittest.main(module="__main__", verbosity=2)
+    unittest.main(module="__main__", verbosity=2, **keywords)
 
 
 def chance():
