@@ -13,6 +13,7 @@ enum { ROUNDS = 11, CUTS = 8, PASSES = 3 };
 struct file {
   uint8_t *data;
   size_t size;
+  struct image_info info;
 };
 
 struct bench {
@@ -32,13 +33,14 @@ static bool is_jpeg(const char *name) {
 static int add_file(struct bench *bench, const char *path, struct error *error) {
   struct buffer buffer = {0};
   void *files = bench->files;
-  if (file_read(&buffer, path, error)) return -1;
-  if (array_reserve(&files, &bench->capacity, bench->count + 1, sizeof(*bench->files), error)) {
+  struct image_info info;
+  if (file_read(&buffer, path, error) || image_probe(buffer.data, buffer.size, &info, error) ||
+      array_reserve(&files, &bench->capacity, bench->count + 1, sizeof(*bench->files), error)) {
     buffer_free(&buffer);
-    return -1;
+    return error_context(error, "%s", path);
   }
   bench->files = files;
-  bench->files[bench->count++] = (struct file){.data = buffer.data, .size = buffer.size};
+  bench->files[bench->count++] = (struct file){.data = buffer.data, .size = buffer.size, .info = info};
   bench->bytes += buffer.size;
   return 0;
 }
@@ -73,14 +75,6 @@ static int read_coefficients(const struct file *file, struct error *error) {
   return jpeg_guard_check(&guard);
 }
 
-static int size_of(const struct file *file, int *width, int *height, struct error *error) {
-  struct image_info info;
-  if (image_probe(file->data, file->size, &info, error)) return -1;
-  *width = info.width;
-  *height = info.height;
-  return 0;
-}
-
 /* A box with 1/8 of the picture's area and a random shape and place. */
 static struct rect random_box(struct rng *rng, int width, int height) {
   double shape = rng_range(rng, 0.5, 2.0), side = 0.35355339;
@@ -94,10 +88,9 @@ static struct rect random_box(struct rng *rng, int width, int height) {
 
 static int cut_some(struct bench *bench, size_t index, struct error *error) {
   const struct file *file = &bench->files[index];
+  int width = file->info.width, height = file->info.height;
   struct rng rng;
-  int width, height;
   rng_init(&rng, 1, RNG_TEST, 0, index);
-  if (size_of(file, &width, &height, error)) return -1;
   if (jpeg_cutter_open(bench->cutter, file->data, file->size, height, error)) return -1;
   for (int i = 0; i < CUTS; i++) {
     struct rect inner;

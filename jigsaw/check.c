@@ -8,7 +8,7 @@
 struct check {
   const struct jig_store *store;
   const cJSON *shards; /* of dataset.json */
-  struct dataset *jigsaws;
+  struct dataset jigsaws;
   const char *folder;
   struct progress *progress;
   struct image *images; /* one per worker */
@@ -107,7 +107,7 @@ static int check_shard(void *context, int worker, int64_t number, struct error *
 
 static int check_jigsaw(void *context, int worker, int64_t number, struct error *error) {
   struct check *check = context;
-  const struct dataset_image *entry = &check->jigsaws->images[number];
+  const struct dataset_image *entry = &check->jigsaws.images[number];
   struct image *image = &check->images[worker];
   struct buffer file = {0};
   char path[PATH_SIZE];
@@ -125,23 +125,22 @@ static int check_jigsaw(void *context, int worker, int64_t number, struct error 
 }
 
 static int check_jigsaws(struct check *check, int workers, FILE *report, struct error *error) {
+  struct dataset *jigsaws = &check->jigsaws;
   char path[PATH_SIZE];
-  struct dataset jigsaws;
   if (path_format(path, error, "%s/jigsaws/annotations/instances.json", check->folder)) return -1;
   if (!file_exists(path)) {
     fprintf(report, "  jigsaws   none\n");
     return 0;
   }
-  if (dataset_load(&jigsaws, DATASET_COCO, path, check->folder, NULL, error)) return -1;
-  check->jigsaws = &jigsaws;
-  progress_start(check->progress, check->progress->stream, "jigsaws", "img", jigsaws.image_count);
-  int result = parallel_for(workers, jigsaws.image_count, check_jigsaw, check, error);
+  if (dataset_load(jigsaws, DATASET_COCO, path, check->folder, NULL, error)) return -1;
+  progress_start(check->progress, check->progress->stream, "jigsaws", "img", jigsaws->image_count);
+  int result = parallel_for(workers, jigsaws->image_count, check_jigsaw, check, error);
   progress_finish(check->progress);
   if (result == 0) {
-    fprintf(report, "  jigsaws   %lld images, all decode; %lld tiles annotated\n", (long long)jigsaws.image_count,
-            (long long)jigsaws.box_count);
+    fprintf(report, "  jigsaws   %lld images, all decode; %lld tiles annotated\n", (long long)jigsaws->image_count,
+            (long long)jigsaws->box_count);
   }
-  dataset_free(&jigsaws);
+  dataset_free(jigsaws);
   return result;
 }
 

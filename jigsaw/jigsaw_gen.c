@@ -301,7 +301,7 @@ static int generate(struct arguments *a, const struct dataset *dataset, const st
     if (!a->quiet) fprintf(stderr, "%s is complete already; --check verifies it\n", a->out);
     result = jig_store_open(&store, a->out, error);
     if (result == 0) result = write_preview(a, store, error);
-    if (result == 0) jig_store_close(store);
+    jig_store_close(store);
   } else {
     progress_start(&progress, chatter(a), "sampling", "img", dataset->image_count);
     result = jig_write_shards(dataset, &a->generate, a->out, &progress, error);
@@ -310,6 +310,7 @@ static int generate(struct arguments *a, const struct dataset *dataset, const st
     if (result == 0) progress_finish(&progress);
     if (result == 0) result = finish_store(a, dataset, &run, seconds, error);
   }
+  a->generate.run = NULL;
   run_close(&run);
   return result;
 }

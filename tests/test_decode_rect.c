@@ -1,19 +1,14 @@
 /* Rectangles of JPEG pictures equal, bit for bit, the same rectangles of a plain full decode written here. */
-#include "core/image/image.h"
-
 #include <fts.h>
 #include <math.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include <jpeglib.h>
 
-#include "tests/test_support.h"
+#include "tests/image_support.h"
 
 enum { IMAGES = 1500, RECTANGLES = 8 };
-
-static int below(struct rng *rng, int count) {
-  return (int)rng_below(rng, (uint64_t)count);
-}
 
 static bool chance(struct rng *rng, double probability) {
   return rng_uniform(rng) < probability;
@@ -202,7 +197,7 @@ static int random_edge(struct rng *rng, int length) {
   return position;
 }
 
-static struct rect random_rect(struct rng *rng, int width, int height) {
+static struct rect random_part(struct rng *rng, int width, int height) {
   for (;;) {
     int left = random_edge(rng, width), right = random_edge(rng, width);
     int top = random_edge(rng, height), bottom = random_edge(rng, height);
@@ -251,7 +246,7 @@ static void test_rectangles_equal(void **state) {
     struct rect all = {0, 0, recipe.width, recipe.height};
     check_rect(bytes, size, &whole, all, &cut, recipe_text(&recipe, text));
     for (int j = 0; j < RECTANGLES; j++) {
-      check_rect(bytes, size, &whole, random_rect(&rng, recipe.width, recipe.height), &cut, text);
+      check_rect(bytes, size, &whole, random_part(&rng, recipe.width, recipe.height), &cut, text);
     }
     image_free(&whole);
     free(bytes);
@@ -281,8 +276,8 @@ static void test_truncation_is_noticed(void **state) {
     size_t kept = chance(&rng, 0.2) ? size - 3 : (size_t)below(&rng, (int)size - 2);
     bool sequential = !recipe.progressive && !recipe.separate_scans;
     if (sequential && kept > 0 && bytes[kept - 1] != 0xff && chance(&rng, 0.5)) {
-      memcpy(bytes + kept, "\xff\xd9", 2); /* an end marker where data should be */
-      kept += 2;
+      bytes[kept++] = 0xff; /* an end marker where data should be */
+      bytes[kept++] = JPEG_EOI;
     }
     /* A copy of its own size, so that the sanitizer sees a read beyond. */
     uint8_t *rest = malloc(kept > 0 ? kept : 1);
@@ -291,7 +286,7 @@ static void test_truncation_is_noticed(void **state) {
     if (image_decode(rest, kept, NULL, &cut, &error) == 0) fail_msg("%s: %zu of %lu bytes pass", text, kept, size);
     assert_true(strlen(error.message) > 0);
     for (int j = 0; j < 4; j++) {
-      struct rect part = random_rect(&rng, recipe.width, recipe.height);
+      struct rect part = random_part(&rng, recipe.width, recipe.height);
       if (image_decode(rest, kept, &part, &cut, &error) != 0) continue;
       succeeded++;
       if (first_difference(&whole, part, &cut) >= 0) fail_msg("%s: %zu of %lu bytes pass, wrong", text, kept, size);
@@ -327,7 +322,7 @@ static int check_file(void *context, int worker, int64_t item, struct error *err
   const uint8_t *bytes = scratch->bytes.data;
   size_t size = scratch->bytes.size;
   if (image_probe(bytes, size, &info, error)) return error_context(error, "%s", path);
-  struct rect part = random_rect(&rng, info.width, info.height), all = {0, 0, info.width, info.height};
+  struct rect part = random_part(&rng, info.width, info.height), all = {0, 0, info.width, info.height};
   if (image_decode(bytes, size, NULL, &scratch->whole, error)) return error_context(error, "%s", path);
   if (image_decode(bytes, size, &part, &scratch->cut, error)) return error_context(error, "%s", path);
   if (first_difference(&scratch->whole, part, &scratch->cut) >= 0) return error_set(error, "%s: rectangle", path);

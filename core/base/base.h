@@ -35,6 +35,13 @@ int error_system(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3)
 int error_context(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 int error_memory(struct error *error, size_t bytes);
 
+#ifdef __clang_analyzer__ /* sees one file at a time, and would follow paths on which these return 0 */
+#define error_set(error, ...) ((error_set)(error, __VA_ARGS__), -1)
+#define error_system(error, ...) ((error_system)(error, __VA_ARGS__), -1)
+#define error_context(error, ...) ((error_context)(error, __VA_ARGS__), -1)
+#define error_memory(error, bytes) ((error_memory)(error, bytes), -1)
+#endif
+
 /* Checked a * b + c; false on overflow. Sizes that come from a file go through it. */
 bool size_muladd(size_t a, size_t b, size_t c, size_t *result);
 

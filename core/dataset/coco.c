@@ -36,9 +36,12 @@ static void sweep(void *context, const char *at) {
 
 /* ---- one object of a section ---- */
 
+#define FIELD(literal)                                                                                                 \
+  { literal, sizeof(literal) - 1 }
+
 struct fields {
   const char *object; /* what it is called in messages */
-  const char *names[FIELDS_MAX];
+  struct text names[FIELDS_MAX];
   int required; /* the first so many must be there */
 };
 
@@ -60,14 +63,15 @@ static int next_field(struct json *json, struct reading *reading) {
   int more;
   while ((more = json_next_member(json, &key)) > 0) {
     int field = 0;
-    while (field < FIELDS_MAX && fields->names[field] != NULL && !text_equal(key, text_of(fields->names[field])))
+    while (field < FIELDS_MAX && fields->names[field].data != NULL && !text_equal(key, fields->names[field]))
       field++;
-    if (field == FIELDS_MAX || fields->names[field] == NULL) {
+    if (field == FIELDS_MAX || fields->names[field].data == NULL) {
       if (json_skip(json) != 0) return -1;
       continue;
     }
     if ((reading->seen >> field & 1) != 0) {
-      return json_fail(json, json_offset(json), "\"%s\" is given twice in %s", fields->names[field], fields->object);
+      return json_fail(json, json_offset(json), "\"%s\" is given twice in %s", fields->names[field].data,
+                       fields->object);
     }
     reading->seen |= 1U << field;
     return field;
@@ -75,7 +79,7 @@ static int next_field(struct json *json, struct reading *reading) {
   if (more < 0) return -1;
   for (int field = 0; field < fields->required; field++) {
     if ((reading->seen >> field & 1) == 0) {
-      return json_fail(json, reading->offset, "%s has no \"%s\"", fields->object, fields->names[field]);
+      return json_fail(json, reading->offset, "%s has no \"%s\"", fields->object, fields->names[field].data);
     }
   }
   return FIELDS_MAX;
@@ -89,7 +93,7 @@ static void place(const struct json *json, char *source, size_t size) {
 /* ---- sections ---- */
 
 static int read_category(struct coco *coco) {
-  static const struct fields fields = {"a category", {"id", "name"}, 2};
+  static const struct fields fields = {"a category", {FIELD("id"), FIELD("name")}, 2};
   struct json *json = &coco->json;
   struct reading reading;
   struct text text;
@@ -121,7 +125,8 @@ static int read_pixels(struct json *json, const char *what, int *pixels) {
 }
 
 static int read_image(struct coco *coco) {
-  static const struct fields fields = {"an image", {"id", "file_name", "width", "height"}, 2};
+  static const struct fields fields = {
+      "an image", {FIELD("id"), FIELD("file_name"), FIELD("width"), FIELD("height")}, 2};
   struct json *json = &coco->json;
   struct reading reading;
   struct text text;
@@ -179,7 +184,8 @@ static int read_crowd(struct json *json, uint32_t *flags) {
 }
 
 static int read_annotation(struct coco *coco) {
-  static const struct fields fields = {"an annotation", {"image_id", "category_id", "bbox", "id", "iscrowd"}, 3};
+  static const struct fields fields = {
+      "an annotation", {FIELD("image_id"), FIELD("category_id"), FIELD("bbox"), FIELD("id"), FIELD("iscrowd")}, 3};
   struct json *json = &coco->json;
   struct reading reading;
   struct annotation item = {.id = (int64_t)coco->annotation_count + 1};
@@ -225,7 +231,7 @@ static int read_section(struct coco *coco, const char *what, int (*read_item)(st
 
 static int read_document(struct coco *coco) {
   static const struct fields fields = {
-      "the file, which must be COCO instances JSON,", {"images", "annotations", "categories"}, 3};
+      "the file, which must be COCO instances JSON,", {FIELD("images"), FIELD("annotations"), FIELD("categories")}, 3};
   struct json *json = &coco->json;
   struct reading reading = {.fields = &fields, .offset = json_offset(json)};
   if (json_object(json, "\"{\", the start of COCO instances JSON") != 0) return -1;

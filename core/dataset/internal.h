@@ -2,6 +2,8 @@
 #ifndef JIGSAW_CORE_DATASET_INTERNAL_H
 #define JIGSAW_CORE_DATASET_INTERNAL_H
 
+#include <string.h>
+
 #include "core/dataset/dataset.h"
 
 /* ---- text.c: pieces of a file that is somewhere in memory ------------------------------------------------------- */
@@ -14,7 +16,11 @@ struct text {
 #define TEXT(literal) ((struct text){literal, sizeof(literal) - 1})
 
 struct text text_of(const char *string);
-bool text_equal(struct text a, struct text b);
+
+static inline bool text_equal(struct text a, struct text b) {
+  return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+}
+
 struct text text_trim(struct text text);        /* without ASCII white space around it */
 struct text text_without_bom(struct text text); /* without UTF-8's byte order mark */
 

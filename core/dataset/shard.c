@@ -7,8 +7,9 @@
 
 static la_ssize_t write_block(struct archive *archive, void *context, const void *bytes, size_t size) {
   struct shard_writer *shard = context;
-  if (file_write(&shard->file, bytes, size, shard->error) == 0) return (la_ssize_t)size;
-  archive_set_error(archive, EIO, "%s", shard->error->message);
+  struct error error;
+  if (file_write(&shard->file, bytes, size, &error) == 0) return (la_ssize_t)size;
+  archive_set_error(archive, EIO, "%s", error.message);
   return -1;
 }
 
@@ -25,7 +26,7 @@ static void shard_close(struct shard_writer *shard) {
 }
 
 int shard_create(struct shard_writer *shard, const char *path, struct error *error) {
-  *shard = (struct shard_writer){.error = error};
+  *shard = (struct shard_writer){0};
   if (file_create(&shard->file, path, error)) return -1;
   shard->archive = archive_write_new();
   shard->entry = archive_entry_new();
@@ -45,7 +46,6 @@ int shard_create(struct shard_writer *shard, const char *path, struct error *err
 int shard_add(struct shard_writer *shard, const char *name, const void *bytes, size_t size, uint64_t *offset,
               struct error *error) {
   struct archive_entry *entry = shard->entry;
-  shard->error = error;
   archive_entry_clear(entry);
   archive_entry_set_pathname(entry, name);
   archive_entry_set_filetype(entry, AE_IFREG);
@@ -60,7 +60,6 @@ int shard_add(struct shard_writer *shard, const char *name, const void *bytes, s
 }
 
 int shard_commit(struct shard_writer *shard, int64_t *size, XXH128_hash_t *hash, struct error *error) {
-  shard->error = error;
   if (archive_write_close(shard->archive)) {
     archive_failed(shard->archive, error);
     shard_abandon(shard);
@@ -73,9 +72,7 @@ int shard_commit(struct shard_writer *shard, int64_t *size, XXH128_hash_t *hash,
 }
 
 void shard_abandon(struct shard_writer *shard) {
-  struct error ignored; /* closing an archive half way writes its end, or fails again, into a file that goes anyway */
-  shard->error = &ignored;
-  shard_close(shard);
+  shard_close(shard); /* writes the archive's end, or fails again, into a file that goes anyway */
   file_abandon(&shard->file);
 }
 

@@ -12,7 +12,6 @@ struct shard_writer {
   struct file_writer file;
   struct archive *archive;
   struct archive_entry *entry;
-  struct error *error; /* of the call in progress: where the archive's own write callback leaves its message */
 };
 
 /* Writes to PATH.tmp until shard_commit; a crash leaves nothing that looks finished. */

@@ -12,10 +12,6 @@ struct text text_of(const char *string) {
   return (struct text){string, strlen(string)};
 }
 
-bool text_equal(struct text a, struct text b) {
-  return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
-}
-
 static bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }

@@ -5,11 +5,11 @@
 
 #define TURN 6.28318531f
 
-/* A half-size picture being painted: coordinates x, y are in units of the scene's shorter side, from its middle top. */
+/* A half-size picture being painted. */
 struct board {
   int width, height;
   float *r, *g, *b;
-  float unit, aspect; /* half-size pixels in a unit; height in units */
+  float unit; /* the shorter side */
   const struct toy_noise *noise;
   float seed; /* moves the noise */
 };
@@ -26,11 +26,12 @@ static inline void mix_at(struct board *board, ptrdiff_t at, struct toy_color co
   board->b[at] += (color.b - board->b[at]) * t;
 }
 
+/* Three octaves, each turned against the last so that the lattice does not show. */
 static inline float fbm(const struct board *board, float x, float y) {
   const struct toy_noise *noise = board->noise;
   x += board->seed;
-  return 0.6f * toy_noise_at(noise, x, y) + 0.3f * toy_noise_at(noise, x * 2.1f + 17, y * 2.1f) +
-         0.15f * toy_noise_at(noise, x * 4.3f, y * 4.3f + 31);
+  float x1 = 1.6f * x - 1.2f * y, y1 = 1.2f * x + 1.6f * y, x2 = 1.6f * x1 - 1.2f * y1, y2 = 1.2f * x1 + 1.6f * y1;
+  return 0.6f * toy_noise_at(noise, x, y) + 0.32f * toy_noise_at(noise, x1, y1) + 0.2f * toy_noise_at(noise, x2, y2);
 }
 
 /* Rows from..to as a gradient. */
@@ -103,8 +104,8 @@ static void paint_ground(struct board *board, float horizon, struct toy_color fa
     struct toy_color color = toy_blend(far, near, sqrtf(t));
     for (int x = 0; x < board->width; x++) {
       float u = ((float)x - 0.5f * (float)board->width) / board->unit * distance;
-      float n = toy_noise_at(board->noise, u * 4 + board->seed, distance * 9);
-      n += 0.6f * toy_noise_at(board->noise, u * 17, distance * 31);
+      float n = toy_noise_at(board->noise, u * 4 + board->seed, distance * 5);
+      n += 0.6f * toy_noise_at(board->noise, u * 19, distance * 23);
       float fade = toy_clamp(t * 5);
       put(board, (ptrdiff_t)y * board->width + x, toy_blend(color, patch, toy_clamp(fade * (0.25f + 0.3f * n))));
     }
@@ -113,7 +114,10 @@ static void paint_ground(struct board *board, float horizon, struct toy_color fa
 
 static void paint_meadow(struct board *board, struct toy_stage *stage, struct rng *rng) {
   float horizon = (float)board->height * toy_random(rng, 0.42f, 0.58f), hue = stage->palette.hues[0];
-  float ground_hue = toy_chance(rng, 0.6f) ? toy_random(rng, 0.29f, 0.38f) : toy_random(rng, 0.14f, 0.25f);
+  bool green = toy_chance(rng, 0.7f);
+  float ground_hue = green ? toy_random(rng, 0.31f, 0.37f) : toy_random(rng, 0.17f, 0.24f);
+  float ground_light = green ? toy_random(rng, 0.6f, 0.72f) : toy_random(rng, 0.74f, 0.82f),
+        rich = green ? 0.125f : 0.07f;
   struct toy_color zenith = toy_oklch(0.72f, 0.1f, toy_random(rng, 0.62f, 0.7f));
   struct toy_color haze = toy_oklch(0.92f, 0.05f, toy_random(rng, 0.1f, 0.3f));
   if (stage->time == TOY_DUSK) {
@@ -136,14 +140,15 @@ static void paint_meadow(struct board *board, struct toy_stage *stage, struct rn
   } else {
     paint_clouds(board, horizon, toy_blend(haze, (struct toy_color){1, 1, 1}, 0.7f), toy_random(rng, -0.35f, 0.15f));
   }
-  struct toy_color far = toy_oklch(stage->time == TOY_NIGHT ? 0.5f : 0.74f, 0.06f, ground_hue);
+  struct toy_color far = toy_oklch(stage->time == TOY_NIGHT ? 0.5f : ground_light + 0.12f, 0.07f, ground_hue);
   for (int i = 0; i < 3; i++) {
     float t = (float)i / 3;
     struct toy_color top = toy_blend(haze, toy_oklch(0.62f, 0.07f, hue), 0.3f + 0.3f * t);
     paint_hills(board, horizon - 0.02f * board->unit * (2 - (float)i), 0.16f - 0.05f * (float)i, 1.5f + 1.5f * (float)i,
                 toy_blend(top, far, t), toy_blend(top, haze, 0.5f));
   }
-  paint_ground(board, horizon, far, toy_oklch(0.58f, 0.1f, ground_hue), toy_oklch(0.5f, 0.09f, ground_hue + 0.05f));
+  paint_ground(board, horizon, far, toy_oklch(ground_light, rich, ground_hue),
+               toy_oklch(ground_light - 0.09f, rich, ground_hue + 0.03f));
   stage->horizon = 2 * horizon;
 }
 
@@ -210,8 +215,8 @@ static void paint_window_light(struct board *board, float to, struct rng *rng) {
 
 static void paint_table(struct board *board, struct toy_stage *stage, struct rng *rng) {
   float horizon = (float)board->height * toy_random(rng, 0.45f, 0.65f), hue = stage->palette.hues[0];
-  float lightness = toy_random(rng, 0.62f, 0.88f);
-  fill_gradient(board, 0, horizon, toy_oklch(lightness + 0.03f, 0.045f, hue), toy_oklch(lightness - 0.06f, 0.05f, hue));
+  float lightness = toy_random(rng, 0.68f, 0.9f);
+  fill_gradient(board, 0, horizon, toy_oklch(lightness + 0.03f, 0.06f, hue), toy_oklch(lightness - 0.06f, 0.07f, hue));
   paint_wallpaper(board, horizon, rng);
   if (toy_chance(rng, 0.5f)) {
     paint_window_light(board, horizon, rng);
@@ -236,9 +241,9 @@ static void paint_table(struct board *board, struct toy_stage *stage, struct rng
 
 /* Seen from above: cloth, paper, planks or sand. */
 static void paint_flatlay(struct board *board, struct toy_stage *stage, struct rng *rng) {
-  float hue = stage->palette.hues[0], lightness = toy_random(rng, 0.55f, 0.9f);
+  float hue = stage->palette.hues[0], lightness = toy_random(rng, 0.62f, 0.92f);
   int kind = (int)rng_below(rng, 4);
-  struct toy_color base = toy_oklch(lightness, 0.045f, hue);
+  struct toy_color base = toy_oklch(lightness, 0.065f, hue);
   fill_gradient(board, 0, (float)board->height, toy_scale(base, 1.06f), toy_scale(base, 0.94f));
   if (kind == 0) {
     paint_planks(board, 0, toy_random(rng, 0.1f, 0.22f), lightness - 0.1f, 0);
@@ -261,7 +266,7 @@ static void paint_flatlay(struct board *board, struct toy_stage *stage, struct r
 static void paint_studio(struct board *board, struct toy_stage *stage, struct rng *rng) {
   float horizon = (float)board->height * toy_random(rng, 0.5f, 0.68f), hue = stage->palette.hues[0];
   float lightness = toy_random(rng, 0.68f, 0.9f);
-  struct toy_color wall = toy_oklch(lightness, 0.06f, hue), floor_far = toy_oklch(lightness - 0.06f, 0.065f, hue);
+  struct toy_color wall = toy_oklch(lightness, 0.075f, hue), floor_far = toy_oklch(lightness - 0.06f, 0.08f, hue);
   fill_gradient(board, 0, horizon, toy_scale(wall, 0.9f), wall);
   int discs = (int)rng_below(rng, 3);
   for (int i = 0; i < discs; i++) {
@@ -286,9 +291,9 @@ static void paint_studio(struct board *board, struct toy_stage *stage, struct rn
 }
 
 static void paint_shelf(struct board *board, struct toy_stage *stage, struct rng *rng) {
-  float hue = stage->palette.hues[0], lightness = toy_random(rng, 0.6f, 0.86f);
-  fill_gradient(board, 0, (float)board->height, toy_oklch(lightness + 0.03f, 0.045f, hue),
-                toy_oklch(lightness - 0.05f, 0.045f, hue));
+  float hue = stage->palette.hues[0], lightness = toy_random(rng, 0.66f, 0.9f);
+  fill_gradient(board, 0, (float)board->height, toy_oklch(lightness + 0.03f, 0.06f, hue),
+                toy_oklch(lightness - 0.05f, 0.065f, hue));
   paint_wallpaper(board, (float)board->height, rng);
   stage->level_count = 2 + (int)rng_below(rng, 2);
   float thick = 0.035f * board->unit, wood = toy_random(rng, 0.1f, 0.2f), tone = toy_random(rng, 0.45f, 0.8f);
@@ -342,15 +347,8 @@ void toy_backdrop_paint(struct toy_canvas *canvas, struct toy_stage *stage, cons
   };
   ptrdiff_t area = (ptrdiff_t)canvas->half_width * canvas->half_height;
   int shorter = canvas->half_width < canvas->half_height ? canvas->half_width : canvas->half_height;
-  struct board board = {canvas->half_width,
-                        canvas->half_height,
-                        canvas->half,
-                        canvas->half + area,
-                        canvas->half + 2 * area,
-                        (float)shorter,
-                        0,
-                        noise,
-                        toy_random(rng, 0, 200)};
+  struct board board = {canvas->half_width,      canvas->half_height, canvas->half, canvas->half + area,
+                        canvas->half + 2 * area, (float)shorter,      noise,        toy_random(rng, 0, 200)};
   painters[stage->place](&board, stage, rng);
   toy_canvas_enlarge(canvas);
 }

@@ -38,7 +38,7 @@ void toy_canvas_free(struct toy_canvas *canvas) {
 
 /* Pixel x lies a quarter of a half-size pixel left or right of its centre; the backdrop has one pixel to spare all
  * around, at its own index x / 2 + 1. */
-static void enlarge_row(const float *near, const float *far, float *to, int width) {
+static void enlarge_row(const float *restrict near, const float *restrict far, float *restrict to, int width) {
   for (int i = 0; i < width / 2; i++) {
     float left = 0.75f * near[i] + 0.25f * far[i], middle = 0.75f * near[i + 1] + 0.25f * far[i + 1];
     float right = 0.75f * near[i + 2] + 0.25f * far[i + 2];
@@ -127,7 +127,8 @@ void toy_canvas_sprite(struct toy_canvas *canvas, const struct toy_sprite *sprit
 }
 
 /* A lens that is not perfect: each pixel takes a little of its neighbours. */
-static void soften_row(const float *above, const float *row, const float *below, float *to, int width, float blur) {
+static void soften_row(const float *restrict above, const float *restrict row, const float *restrict below,
+                       float *restrict to, int width, float blur) {
   float side = 0.25f * blur, middle = 1 - blur;
   to[0] = row[0];
   to[width - 1] = row[width - 1];
@@ -150,15 +151,24 @@ static void grade_row(const struct toy_canvas *canvas, const struct toy_grade *g
   }
 }
 
-static void develop_plane(const float *plane, const float *light, const float *vignette, float ambient, float lamp,
-                          const float *grain, float noise, uint8_t *bytes, int width) {
+static void develop_row(const float *restrict row, const float *restrict light, const float *restrict vignette,
+                        float ambient, float lamp, const float *restrict grain, float noise, uint8_t *restrict bytes,
+                        int width) {
   for (int x = 0; x < width; x++) {
-    float value = plane[x] * vignette[x] * (ambient + lamp * light[x]);
-    value = value < 0 ? 0 : value;
+    float value = row[x] * vignette[x] * (ambient + lamp * light[x]);
     value = value * (1 + 0.1f * value) / (1 + 0.28f * value * value); /* highlights roll off instead of clipping */
     float byte = 255.0f * sqrtf(value) + noise * grain[x] + 0.5f;
-    byte = byte < 0 ? 0 : byte > 255 ? 255 : byte;
-    bytes[3 * x] = (uint8_t)(int)byte;
+    byte = byte > 0 ? byte : 0;
+    bytes[x] = (uint8_t)(int)(byte < 255 ? byte : 255);
+  }
+}
+
+static void interleave(const uint8_t *restrict r, const uint8_t *restrict g, const uint8_t *restrict b,
+                       uint8_t *restrict to, int width) {
+  for (int x = 0; x < width; x++) {
+    to[3 * x] = r[x];
+    to[3 * x + 1] = g[x];
+    to[3 * x + 2] = b[x];
   }
 }
 
@@ -166,6 +176,7 @@ void toy_canvas_develop(struct toy_canvas *canvas, const struct toy_grade *grade
                         struct image *image) {
   int width = canvas->width, height = canvas->height;
   float *light = canvas->half, *vignette = light + width, *soft = vignette + width;
+  uint8_t *bytes = (uint8_t *)(soft + width); /* all in the backdrop's planes, which have served */
   const float ambient[3] = {grade->ambient.r, grade->ambient.g, grade->ambient.b};
   const float lamp[3] = {grade->lamp.r, grade->lamp.g, grade->lamp.b};
   float *planes[3] = {canvas->r, canvas->g, canvas->b};
@@ -176,8 +187,8 @@ void toy_canvas_develop(struct toy_canvas *canvas, const struct toy_grade *grade
       soften_row(y > 0 ? row - width : row, row, y + 1 < height ? row + width : row, soft, width, grade->blur);
       uint32_t at = (grade->grain_offset + (uint32_t)y * 2654435761u) >> 3;
       const float *grain = noise->grain + (at + (uint32_t)k * 20011u) % (uint32_t)(TOY_GRAIN - width);
-      develop_plane(soft, light, vignette, ambient[k], lamp[k], grain, grade->grain,
-                    image->pixels + 3 * (ptrdiff_t)y * width + k, width);
+      develop_row(soft, light, vignette, ambient[k], lamp[k], grain, grade->grain, bytes + (ptrdiff_t)k * width, width);
     }
+    interleave(bytes, bytes + width, bytes + 2 * (ptrdiff_t)width, image->pixels + 3 * (ptrdiff_t)y * width, width);
   }
 }

@@ -111,7 +111,42 @@ static void draw_weed(struct toy_drawing *drawing, struct rng *rng) {
   }
 }
 
-enum clutter { PEBBLE, TUFT, PENCIL, SCRAP, RING, SCRIBBLE, LEAFLET, BOOKS, WEED };
+static void draw_tree(struct toy_drawing *drawing, struct rng *rng) {
+  bool pine = toy_chance(rng, 0.4f);
+  toy_box(drawing, -0.05f, 0.1f, 0.05f, 0.5f, 0.01f);
+  toy_fill(drawing, TOY_DARK, 0.02f);
+  if (pine) {
+    for (int i = 0; i < 3; i++) {
+      float y = 0.28f - 0.26f * (float)i, half = 0.3f - 0.07f * (float)i;
+      toy_curve(drawing, (struct toy_point[]){{0, y - 0.42f}, {half, y}, {0, y + 0.05f}, {-half, y}}, 4);
+      toy_fill(drawing, TOY_PLAIN, 0.07f);
+    }
+    return;
+  }
+  for (int i = 0; i < 7; i++) {
+    float angle = TURN * (float)i / 6, radius = i < 6 ? 0.2f : 0;
+    toy_ellipse(drawing, radius * cosf(angle), -0.12f + radius * sinf(angle), toy_random(rng, 0.16f, 0.22f), 0.19f);
+    toy_fill(drawing, TOY_PLAIN, 0.12f);
+  }
+}
+
+static void draw_flowers(struct toy_drawing *drawing, struct rng *rng) {
+  int count = 2 + (int)rng_below(rng, 3);
+  for (int i = 0; i < count; i++) {
+    float x = toy_random(rng, -0.35f, 0.35f), y = 0.5f - toy_random(rng, 0.3f, 0.8f);
+    toy_stroke(drawing, (struct toy_point[]){{x * 0.7f, 0.5f}, {x * 0.85f, 0.25f}, {x, y}}, 3, 0.03f, 0.025f);
+    toy_fill(drawing, TOY_PLAIN, 0);
+    for (int k = 0; k < 5; k++) {
+      float angle = TURN * (float)k / 5;
+      toy_ellipse(drawing, x + 0.06f * cosf(angle), y + 0.06f * sinf(angle), 0.05f, 0.05f);
+    }
+    toy_fill(drawing, i % 2 == 0 ? TOY_GLASS : TOY_LIGHT, 0);
+    toy_ellipse(drawing, x, y, 0.04f, 0.04f);
+    toy_fill(drawing, TOY_DARK, 0);
+  }
+}
+
+enum clutter { PEBBLE, TUFT, PENCIL, SCRAP, RING, SCRIBBLE, LEAFLET, BOOKS, WEED, TREE, FLOWERS };
 
 static const struct {
   void (*draw)(struct toy_drawing *drawing, struct rng *rng);
@@ -122,7 +157,8 @@ static const struct {
     [PENCIL] = {draw_pencil, 50, 110, false, false}, [SCRAP] = {draw_scrap, 7, 22, false, false},
     [RING] = {draw_ring, 10, 30, false, false},      [SCRIBBLE] = {draw_scribble, 40, 120, false, false},
     [LEAFLET] = {draw_leaflet, 25, 80, false, true}, [BOOKS] = {draw_books, 60, 110, true, false},
-    [WEED] = {draw_weed, 40, 150, true, true},
+    [WEED] = {draw_weed, 40, 150, true, true},       [TREE] = {draw_tree, 60, 200, true, true},
+    [FLOWERS] = {draw_flowers, 22, 60, true, true},
 };
 
 static struct toy_look clutter_look(const struct toy_stage *stage, bool green, struct rng *rng) {
@@ -134,7 +170,7 @@ static struct toy_look clutter_look(const struct toy_stage *stage, bool green, s
   look.colors[TOY_TRIM] = toy_oklch(tone - 0.1f, 0.1f, green ? hue + 0.03f : hues[rng_below(rng, 4)]);
   look.colors[TOY_DARK] = toy_oklch(0.32f, 0.04f, hue);
   look.colors[TOY_LIGHT] = toy_oklch(0.9f, 0.03f, 0.22f);
-  look.colors[TOY_GLASS] = toy_oklch(0.6f, 0.08f, hues[1]);
+  look.colors[TOY_GLASS] = toy_oklch(0.72f, 0.13f, hues[1 + rng_below(rng, 3)]);
   return look;
 }
 
@@ -142,6 +178,7 @@ static int clutter_one(struct toy_studio *studio, const struct toy_stage *stage,
                        struct rng *rng, struct error *error) {
   const struct toy_canvas *canvas = &studio->canvas;
   float depth = toy_random(rng, 0.04f, 1), angle = kinds[kind].standing ? 0 : toy_random(rng, 0, TURN);
+  depth = kind == TREE ? 0.25f * depth : depth; /* far, so as not to hide the objects' places */
   float ground = stage->horizon + ((float)canvas->height * 1.04f - stage->horizon) * (front ? 1 : depth);
   float near = stage->horizon > 0 ? 0.45f + 0.55f * depth : 1;
   float scale = near * kinds[kind].low * powf(kinds[kind].high / kinds[kind].low, toy_random(rng, 0, 1));
@@ -165,11 +202,11 @@ int toy_clutter_paint(struct toy_studio *studio, const struct toy_stage *stage, 
     int count, kinds, items;
     enum clutter list[5];
   } habits[TOY_PLACES] = {
-      [TOY_MEADOW] = {3, 3, 34, {TUFT, TUFT, PEBBLE}},
+      [TOY_MEADOW] = {3, 5, 40, {TUFT, TUFT, PEBBLE, FLOWERS, TREE}},
       [TOY_TABLE] = {0, 4, 9, {PEBBLE, SCRAP, RING, LEAFLET}},
-      [TOY_FLATLAY] = {0, 5, 16, {PENCIL, SCRAP, RING, SCRIBBLE, LEAFLET}},
+      [TOY_FLATLAY] = {0, 5, 20, {PENCIL, SCRAP, RING, SCRIBBLE, LEAFLET}},
       [TOY_STUDIO] = {0, 2, 9, {PEBBLE, SCRAP}},
-      [TOY_SHELF] = {0, 2, 5, {BOOKS, BOOKS}},
+      [TOY_SHELF] = {0, 2, 6, {BOOKS, BOOKS}},
       [TOY_SEA] = {4, 3, 16, {WEED, PEBBLE, PEBBLE}},
   };
   int kinds_here = habits[stage->place].kinds;

@@ -120,7 +120,7 @@ void toy_drawing_move(struct toy_drawing *drawing, float scale, float angle, boo
 void toy_raster(const struct toy_drawing *drawing, int first, int end, float dx, float dy, float *cover, int width,
                 int height);
 
-/* ---- shapes: toy_shapes.c, toy_faces.c ------------------------------------------------------------------------------
+/* ---- shapes: toy_shapes.c ----------- ------------------------------------------------------------------------------
  */
 
 enum toy_shape {
@@ -171,7 +171,7 @@ void toy_texture_row(enum toy_texture texture, const struct toy_noise *noise, co
                      int y, int count, float *share, float *shade);
 float toy_texture_period(enum toy_texture texture); /* local units */
 
-/* ---- classes: toy_classes.c ---------------------------------------------------------------------------------------
+/* ---- classes: toy.c -----------------------------------------------------------------------------------------------
  */
 
 struct toy_class {

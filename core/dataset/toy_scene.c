@@ -58,7 +58,7 @@ static struct toy_grade choose_grade(const struct toy_stage *stage, const struct
   grade.lamp_y = toy_random(rng, 0.1f, 0.5f) * height;
   grade.lamp_radius = toy_random(rng, 0.6f, 1.0f) * (width < height ? width : height);
   if (stage->time == TOY_DAY) {
-    float exposure = toy_random(rng, 0.95f, 1.2f);
+    float exposure = toy_random(rng, 1.02f, 1.28f);
     grade.ambient = (struct toy_color){0.8f * exposure, 0.82f * exposure, 0.86f * exposure};
     grade.lamp = (struct toy_color){0.42f, 0.38f, 0.28f};
   } else if (stage->time == TOY_DUSK) {
@@ -78,7 +78,7 @@ struct toy_look toy_look_choose(const struct toy_stage *stage, enum toy_texture 
   float hue = hues[1 + rng_below(rng, 3)] + toy_random(rng, -0.04f, 0.04f), other = hues[rng_below(rng, 4)];
   float tone = toy_random(rng, 0.6f, 0.76f), contrast = toy_random(rng, 0, 1);
   struct toy_look look = {.texture = texture, .light_x = stage->light_x, .light_y = stage->light_y};
-  look.colors[TOY_BODY] = toy_oklch(tone, toy_random(rng, 0.09f, 0.15f), hue);
+  look.colors[TOY_BODY] = toy_oklch(tone, toy_random(rng, 0.1f, 0.165f), hue);
   look.second = contrast < 0.45f   ? toy_oklch(0.93f, 0.035f, other)
                 : contrast < 0.75f ? toy_oklch(tone - 0.27f, 0.08f, hue + 0.03f)
                                    : toy_oklch(tone > 0.68f ? tone - 0.24f : tone + 0.22f, 0.11f, other);
@@ -201,6 +201,7 @@ static int crowd_place(struct toy_studio *studio, const struct toy_stage *stage,
   float width = (float)studio->canvas.width, height = (float)studio->canvas.height;
   float middle = toy_random(rng, 0.3f, 0.7f) * width, spread = toy_random(rng, 0.12f, 0.25f) * width;
   float ground = fminf(actor->ground, 0.97f * height);
+  float rise = stage->level_count > 0 ? 0.08f * spread : 0.35f * spread; /* a shelf has little depth */
   int count = 14 + (int)rng_below(rng, 16);
   actor->crowd = true;
   for (int i = 0; i < count; i++) {
@@ -210,7 +211,7 @@ static int crowd_place(struct toy_studio *studio, const struct toy_stage *stage,
     }
     float t = (float)i / (float)count, across = toy_random(rng, -1, 1) * (1 - 0.3f * t);
     float x = middle + spread * across - 0.5f * (float)studio->sprite.width;
-    float y = ground - 0.35f * spread * (1 - t) - toy_random(rng, 0, 0.25f) * spread - studio->sprite.base;
+    float y = ground - rise * (1 - t) - toy_random(rng, 0, 0.7f) * rise - studio->sprite.base;
     struct census after;
     if (!census_allows(census, studio, (int)x, (int)y, actor->owner, &after)) {
       continue;
@@ -234,9 +235,10 @@ static bool shape_floats(enum toy_shape shape, enum toy_place place, struct rng 
   return (shape == TOY_BALLOON && toy_chance(rng, 0.85f)) || (shape == TOY_STAR && toy_chance(rng, 0.3f));
 }
 
-static struct actor actor_choose(const struct toy_stage *stage, const struct toy_canvas *canvas, struct rng *rng) {
+static struct actor actor_choose(const struct toy_stage *stage, const struct toy_canvas *canvas, int company,
+                                 struct rng *rng) {
   struct actor actor = {.class = toy_class_draw(rng)};
-  float height = (float)canvas->height, octave = toy_random(rng, 0, 1);
+  float height = (float)canvas->height, octave = toy_random(rng, company < 3 ? 0.35f : 0, 1); /* the lonely are near */
   actor.size = 24 * powf(300.0f / 24, octave);
   actor.floats = shape_floats(toy_classes[actor.class].shape, stage->place, rng);
   float depth = toy_mix(toy_random(rng, 0, 1), octave, 0.65f);
@@ -262,7 +264,7 @@ static int choose_count(struct rng *rng) {
     return 0;
   }
   int count = 1;
-  while (count < TOY_OBJECTS_MAX && toy_chance(rng, 0.82f)) {
+  while (count < TOY_OBJECTS_MAX && toy_chance(rng, 0.86f)) {
     count++;
   }
   return count;
@@ -272,7 +274,7 @@ static int choose_actors(const struct toy_stage *stage, const struct toy_canvas 
                          struct rng *rng) {
   int count = choose_count(rng);
   for (int i = 0; i < count; i++) {
-    struct actor actor = actor_choose(stage, canvas, rng);
+    struct actor actor = actor_choose(stage, canvas, count, rng);
     int at = i;
     for (; at > 0 && actors[at - 1].depth > actor.depth; at--) {
       actors[at] = actors[at - 1];

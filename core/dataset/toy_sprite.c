@@ -50,11 +50,12 @@ static void blur_row(const float *from, float *to, int width, int radius) {
 }
 
 /* Sums down the columns; `sum` is one row of scratch. */
-static void blur_columns(const float *from, float *to, float *sum, int width, int height, int radius) {
+static void blur_columns(const float *restrict from, float *restrict to, float *restrict sum, int width, int height,
+                         int radius) {
   float scale = 1.0f / (float)(2 * radius + 1);
   memset(sum, 0, (size_t)width * sizeof(float));
   for (int y = -radius; y < height; y++) {
-    const float *enter = y + radius < height ? from + (ptrdiff_t)(y + radius) * width : NULL;
+    const float *restrict enter = y + radius < height ? from + (ptrdiff_t)(y + radius) * width : NULL;
     for (int x = 0; enter && x < width; x++) {
       sum[x] += enter[x];
     }
@@ -64,7 +65,7 @@ static void blur_columns(const float *from, float *to, float *sum, int width, in
         row[x] = sum[x] * scale;
       }
     }
-    const float *leave = y >= radius ? from + (ptrdiff_t)(y - radius) * width : NULL;
+    const float *restrict leave = y >= radius ? from + (ptrdiff_t)(y - radius) * width : NULL;
     for (int x = 0; leave && x < width; x++) {
       sum[x] -= leave[x];
     }
@@ -148,10 +149,12 @@ static void layer_light(const struct toy_sprite *sprite, const struct layer *lay
 }
 
 static void layer_blend(struct toy_sprite *sprite, const struct layer *layer, int y, struct toy_color first,
-                        struct toy_color second, const float *share, const float *shade, const float *shine) {
-  const float *cover = sprite->cover + (ptrdiff_t)y * layer->width;
+                        struct toy_color second, const float *restrict share, const float *restrict shade,
+                        const float *restrict shine) {
+  const float *restrict cover = sprite->cover + (ptrdiff_t)y * layer->width;
   ptrdiff_t at = (ptrdiff_t)(layer->y + y) * sprite->width + layer->x;
-  float *r = sprite->r + at, *g = sprite->g + at, *b = sprite->b + at, *a = sprite->a + at;
+  float *restrict r = sprite->r + at, *restrict g = sprite->g + at, *restrict b = sprite->b + at;
+  float *restrict a = sprite->a + at;
   float opacity = layer->part->opacity;
   for (int x = 0; x < layer->width; x++) {
     float c = cover[x] * opacity, rest = 1 - c;

@@ -281,15 +281,17 @@ static int read_list(struct yolo *yolo, struct buffer *path) {
 static int collect_pictures(struct yolo *yolo) {
   struct buffer path = {0};
   int status = yolo->list != NULL ? read_list(yolo, &path) : list_pictures(yolo, &path);
-  bool apart = yolo->list == NULL && strcmp(yolo->labels, yolo->images) != 0; /* else other .txt may lie around */
-  if (status == 0 && apart) status = list_orphans(yolo);
   buffer_free(&path);
   if (status != 0) return -1;
-  for (size_t i = 0; i < yolo->count; i++) {
-    if (yolo->pictures[i].label != NULL) return 0;
+  size_t labelled = 0;
+  for (size_t i = 0; i < yolo->count; i++)
+    labelled += yolo->pictures[i].label != NULL;
+  if (labelled == 0) {
+    return error_set(yolo->error, "%s: none of the %zu pictures in %s has a label file: are these the right folders?",
+                     yolo->labels, yolo->count, yolo->images);
   }
-  return error_set(yolo->error, "%s: none of the %zu pictures in %s has a label file: are these the right folders?",
-                   yolo->labels, yolo->count, yolo->images);
+  bool apart = yolo->list == NULL && strcmp(yolo->labels, yolo->images) != 0; /* else other .txt may lie around */
+  return apart ? list_orphans(yolo) : 0;
 }
 
 static int probe_picture(void *context, int worker, int64_t item, struct error *error) {

@@ -57,27 +57,36 @@ void image_put_row(struct image *image, int y, const uint8_t *pixels, int channe
     memcpy(target, pixels, width * 3);
     return;
   }
-  for (size_t x = 0; x < width; x++, target += 3, pixels += 4) {
+  bool alpha = channels % 2 == 0;
+  int green = channels > 2 ? 1 : 0;
+  for (size_t x = 0; x < width; x++, target += 3, pixels += channels) {
+    unsigned weight = alpha ? pixels[channels - 1] : 255;
     for (int c = 0; c < 3; c++) {
-      target[c] = scale_byte(pixels[c], pixels[3]);
+      target[c] = scale_byte(pixels[c * green], weight);
     }
   }
 }
 
-static enum image_format sniff(const uint8_t *data, size_t size) {
+/* Which decoder the first bytes ask for. */
+enum decoder { DECODER_JPEG, DECODER_PNG, DECODER_PNM, DECODER_STB };
+
+static enum decoder sniff(const uint8_t *data, size_t size) {
   static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-  if (size >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff) return IMAGE_JPEG;
-  if (size >= sizeof png && memcmp(data, png, sizeof png) == 0) return IMAGE_PNG;
-  return IMAGE_OTHER;
+  if (size >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff) return DECODER_JPEG;
+  if (size >= sizeof png && memcmp(data, png, sizeof png) == 0) return DECODER_PNG;
+  if (size >= 3 && data[0] == 'P' && (data[1] == '5' || data[1] == '6')) return DECODER_PNM;
+  return DECODER_STB;
 }
 
 int image_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error) {
   if (size == 0) return error_set(error, "the file is empty; fetch it again");
   switch (sniff(data, size)) {
-  case IMAGE_JPEG:
+  case DECODER_JPEG:
     return jpeg_probe(data, size, info, error);
-  case IMAGE_PNG:
+  case DECODER_PNG:
     return png_probe(data, size, info, error);
+  case DECODER_PNM:
+    return pnm_probe(data, size, info, error);
   default:
     return stb_probe(data, size, info, error);
   }
@@ -85,10 +94,12 @@ int image_probe(const uint8_t *data, size_t size, struct image_info *info, struc
 
 int image_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error) {
   switch (sniff(data, size)) {
-  case IMAGE_JPEG:
+  case DECODER_JPEG:
     return jpeg_decode(data, size, part, image, error);
-  case IMAGE_PNG:
+  case DECODER_PNG:
     return png_decode(data, size, part, image, error);
+  case DECODER_PNM:
+    return pnm_decode(data, size, part, image, error);
   default:
     return stb_decode(data, size, part, image, error);
   }

@@ -19,7 +19,7 @@ struct image {
   uint8_t *pixels; /* width * height * 3 bytes, owned; free with image_free */
 };
 
-enum image_format { IMAGE_JPEG, IMAGE_PNG, IMAGE_OTHER /* BMP, TGA, GIF, PNM, PSD as stb_image knows them */ };
+enum image_format { IMAGE_JPEG, IMAGE_PNG, IMAGE_OTHER /* PNM (P5, P6); BMP, TGA, GIF as stb_image knows them */ };
 
 struct image_info {
   enum image_format format;
@@ -30,10 +30,11 @@ struct image_info {
 /* Larger pictures are refused before memory is taken for them: decompression bombs end here. */
 #define IMAGE_PIXELS_MAX ((int64_t)256 << 20)
 
-int image_alloc(struct image *image, int width, int height, struct error *error); /* zeroed */
+/* Black pixels. The struct must be zeroed or hold a picture, which is replaced; as everywhere below. */
+int image_alloc(struct image *image, int width, int height, struct error *error);
 void image_free(struct image *image);
 
-/* ---- decode.c, png.c ---- */
+/* ---- decode.c, jpeg_decode.c, png.c, pnm.c, stb_decode.c ---- */
 
 /* Reads the header only. Fails on unknown formats, zero sizes and more than IMAGE_PIXELS_MAX pixels. */
 int image_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
@@ -52,7 +53,7 @@ int image_orient(struct image *image, int orientation, struct error *error);
 struct rect rect_orient(struct rect rect, int orientation, int stored_width, int stored_height);
 struct rect rect_unorient(struct rect rect, int orientation, int stored_width, int stored_height);
 
-/* ---- encode.c ---- */
+/* ---- encode.c, png.c ---- */
 
 /* Baseline JPEG 4:4:4 with optimised Huffman tables, quality 1 .. 100, or PNG; replaces what `out` held. */
 int image_encode_jpeg(const struct image *image, int quality, struct buffer *out, struct error *error);

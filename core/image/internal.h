@@ -18,7 +18,7 @@ int image_resize(struct image *image, int width, int height, struct error *error
 /* The part to decode: all of the picture when `part` is NULL; fails when it is empty or reaches outside. */
 int image_check_part(const struct rect *part, int width, int height, struct rect *area, struct error *error);
 
-/* Stores one row of image->width pixels: RGB (3 channels), or RGBA (4) composed over black. */
+/* Stores one row of image->width pixels: gray (1 channel), gray and alpha (2), RGB (3) or RGBA (4). */
 void image_put_row(struct image *image, int y, const uint8_t *pixels, int channels);
 
 /* c * a / 255, rounded: a colour over black by its alpha, one ink over another. */
@@ -26,7 +26,7 @@ static inline uint8_t scale_byte(unsigned c, unsigned a) {
   return (uint8_t)((c * a + 127) / 255);
 }
 
-/* ---- jpeg_guard.c: libjpeg's errors as values ---- */
+/* ---- jpeg_guard.c: libjpeg's errors as values, its output in a buffer ---- */
 
 /* libjpeg reports by calling back and must not be returned to after an error. The guard silences it, keeps the first
  * message that means lost pixels, and escapes by longjmp:
@@ -60,12 +60,24 @@ void jpeg_guard_limit_scans(struct jpeg_guard *guard, struct jpeg_decompress_str
 /* 0 as long as nothing was lost; otherwise -1 with the reason. */
 int jpeg_guard_check(const struct jpeg_guard *guard);
 
-/* ---- jpeg_decode.c, png.c, stb_decode.c: what image_probe and image_decode call once the magic bytes are seen ---- */
+/* Makes libjpeg write to the caller's buffer, whose memory lives on from file to file; replaces what it held. */
+struct jpeg_target {
+  struct jpeg_destination_mgr manager; /* first: libjpeg's pointer to it is cast back to the target */
+  struct buffer *out;
+  struct jpeg_guard *guard;
+};
+
+void jpeg_target_init(struct jpeg_target *target, struct jpeg_compress_struct *compress, struct buffer *out,
+                      struct jpeg_guard *guard);
+
+/* ---- the decoders: what image_probe and image_decode call once the magic bytes are seen ---- */
 
 int jpeg_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
 int jpeg_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
 int png_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
 int png_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
+int pnm_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
+int pnm_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
 int stb_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
 int stb_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
 

@@ -101,7 +101,10 @@ int jpeg_cutter_cut(struct jpeg_cutter *cutter, struct rect part, struct buffer 
   area.height = area.down * grid->mcu_height;
   if (area.width > grid->width - left) area.width = grid->width - left;
   if (area.height > grid->height - top) area.height = grid->height - top;
-  if (cut_area(cutter, &area, out, error)) return -1;
+  if (cut_area(cutter, &area, out, error)) {
+    out->size = 0;
+    return -1;
+  }
   *inner = (struct rect){.x = part.x - left, .y = part.y - top, .w = part.w, .h = part.h};
   return 0;
 }

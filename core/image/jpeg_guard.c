@@ -1,4 +1,4 @@
-/* libjpeg's errors as values; see internal.h. */
+/* libjpeg's errors as values, its output in a buffer; see internal.h. */
 #include "core/image/internal.h"
 
 #include <string.h>
@@ -69,4 +69,39 @@ void jpeg_guard_limit_scans(struct jpeg_guard *guard, struct jpeg_decompress_str
 int jpeg_guard_check(const struct jpeg_guard *guard) {
   if (!guard->lost) return 0;
   return error_set(guard->error, "JPEG: data is lost: %s; fetch the file again", guard->reason);
+}
+
+static void target_grow(struct jpeg_target *target, size_t used) {
+  enum { STEP = 16 << 10 };
+  struct buffer *out = target->out;
+  out->size = used;
+  if (buffer_reserve(out, used + STEP, target->guard->error)) longjmp(target->guard->escape, 1);
+  target->manager.next_output_byte = out->data + used;
+  target->manager.free_in_buffer = out->capacity - used;
+}
+
+static void target_begin(j_compress_ptr compress) {
+  target_grow((struct jpeg_target *)compress->dest, 0);
+}
+
+/* Called when the buffer is full to the last byte. */
+static boolean target_full(j_compress_ptr compress) {
+  struct jpeg_target *target = (struct jpeg_target *)compress->dest;
+  target_grow(target, target->out->capacity);
+  return TRUE;
+}
+
+static void target_end(j_compress_ptr compress) {
+  struct jpeg_target *target = (struct jpeg_target *)compress->dest;
+  target->out->size = target->out->capacity - target->manager.free_in_buffer;
+}
+
+void jpeg_target_init(struct jpeg_target *target, struct jpeg_compress_struct *compress, struct buffer *out,
+                      struct jpeg_guard *guard) {
+  *target = (struct jpeg_target){
+      .manager = {.init_destination = target_begin, .empty_output_buffer = target_full, .term_destination = target_end},
+      .out = out,
+      .guard = guard,
+  };
+  compress->dest = &target->manager;
 }

@@ -53,7 +53,7 @@ static uint32_t skip_entry(const uint16_t *single, uint32_t index) {
     uint32_t step = bits == 0 && run != 15 ? JPEG_AC_END : run + 1;
     if (step != JPEG_AC_END && steps + step > 63) break;
     if (used == 0) first = (length + bits) | step << 8;
-    if (used + length + bits > 22) break; /* see skip_block */
+    if (used + length + bits > 15) break; /* see skip_block */
     used += length + bits;
     steps += step;
     total = used | steps << 8;
@@ -187,8 +187,8 @@ static bool skip_code(const struct jpeg_ac_table *table, const uint8_t *bits, ui
 }
 
 /* Skips the AC codes of a block. `k` is the zig-zag position of the next coefficient; the end of the block lies beyond
- * JPEG_AC_END, so that one comparison finds all that is out of the ordinary. A window serves three look-ups: entries
- * are at most 22 bits long (the last may be longer), and 57 - 2 * 22 still index the table. */
+ * JPEG_AC_END, so that one comparison finds all that is out of the ordinary. A window serves four look-ups: but for
+ * the last, which may be of a longer code, they take 15 bits at most, and 57 - 3 * 15 still index the table. */
 static inline bool skip_block(const struct jpeg_ac_table *table, const uint8_t *bits, uint64_t *position) {
   uint64_t at = *position;
   unsigned k = 1;
@@ -196,7 +196,7 @@ static inline bool skip_block(const struct jpeg_ac_table *table, const uint8_t *
     uint64_t word = window(bits, at);
     uint32_t entry = 0;
     unsigned next = k;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
       entry = table->skip[word >> (64 - JPEG_AC_INDEX)];
       next = k + (entry >> 8 & 255);
       if (next >= 64) break;

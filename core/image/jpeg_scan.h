@@ -14,7 +14,7 @@ enum {
   JPEG_TABLES = 4,      /* slots for each kind of table */
   JPEG_BLOCKS = 10,     /* at most in an MCU, by the standard */
   JPEG_CATEGORIES = 12, /* of a DC difference of 8-bit samples: 0 .. 11 bits */
-  JPEG_AC_INDEX = 12,   /* bits that index the table of AC codes ... */
+  JPEG_AC_INDEX = 11,   /* bits that index the table of AC codes ... */
   JPEG_DC_INDEX = 9,    /* ... and of DC codes */
   JPEG_SCAN_PAD =
       4096, /* bytes after the unstuffed data, more than the longest MCU, so that it is checked once a MCU */

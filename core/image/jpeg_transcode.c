@@ -12,39 +12,6 @@ struct jpeg_transcoder {
   jvirt_barray_ptr *coefficients;
 };
 
-struct buffer_target {
-  struct jpeg_destination_mgr manager; /* first: libjpeg's pointer to it is cast back */
-  struct buffer *out;
-  struct jpeg_guard *guard;
-};
-
-/* ---- writing to a struct buffer ---- */
-
-static void target_grow(j_compress_ptr compress) {
-  struct buffer_target *target = (struct buffer_target *)compress->dest;
-  struct buffer *out = target->out;
-  if (buffer_reserve(out, out->size + 65536, target->guard->error)) longjmp(target->guard->escape, 1);
-  target->manager.next_output_byte = out->data + out->size;
-  target->manager.free_in_buffer = out->capacity - out->size;
-}
-
-static void target_init(j_compress_ptr compress) {
-  ((struct buffer_target *)compress->dest)->out->size = 0;
-  target_grow(compress);
-}
-
-static boolean target_empty(j_compress_ptr compress) {
-  struct buffer *out = ((struct buffer_target *)compress->dest)->out;
-  out->size = out->capacity; /* libjpeg calls when it is full */
-  target_grow(compress);
-  return TRUE;
-}
-
-static void target_finish(j_compress_ptr compress) {
-  struct buffer_target *target = (struct buffer_target *)compress->dest;
-  target->out->size = target->out->capacity - target->manager.free_in_buffer;
-}
-
 /* ---- reading ---- */
 
 static void source_grid(const struct jpeg_decompress_struct *source, struct jpeg_grid *grid) {
@@ -109,7 +76,7 @@ static void copy_component(struct jpeg_transcoder *transcoder, struct jpeg_compr
 static void write_cut(struct jpeg_transcoder *transcoder, struct jpeg_compress_struct *cut,
                       const struct jpeg_area *area) {
   struct jpeg_decompress_struct *source = &transcoder->source;
-  jvirt_barray_ptr arrays[MAX_COMPONENTS];
+  jvirt_barray_ptr arrays[MAX_COMPONENTS] = {0};
   jpeg_copy_critical_parameters(source, cut);
   cut->image_width = (JDIMENSION)area->width;
   cut->image_height = (JDIMENSION)area->height;
@@ -136,7 +103,7 @@ int jpeg_transcoder_cut(struct jpeg_transcoder *transcoder, const struct jpeg_ar
                         struct error *error) {
   struct jpeg_guard guard;
   struct jpeg_compress_struct cut = {0};
-  struct buffer_target target = {.out = out, .guard = &guard};
+  struct jpeg_target target;
   cut.err = jpeg_guard_init(&guard, error);
   transcoder->guard.error = error;
   if (setjmp(guard.escape) != 0 || setjmp(transcoder->guard.escape) != 0) {
@@ -144,10 +111,7 @@ int jpeg_transcoder_cut(struct jpeg_transcoder *transcoder, const struct jpeg_ar
     return -1;
   }
   jpeg_create_compress(&cut);
-  target.manager.init_destination = target_init;
-  target.manager.empty_output_buffer = target_empty;
-  target.manager.term_destination = target_finish;
-  cut.dest = &target.manager;
+  jpeg_target_init(&target, &cut, out, &guard);
   write_cut(transcoder, &cut, area);
   jpeg_destroy_compress(&cut);
   return 0;

@@ -56,8 +56,14 @@ int image_orient(struct image *image, int orientation, struct error *error) {
 
   /* One step along a stored row or column, in bytes of the upright picture; and where the first stored pixel goes. */
   ptrdiff_t step_x = turn.transpose ? height * 3 : 3, step_y = turn.transpose ? 3 : width * 3, first = 0;
-  if (turn.flip_x) first += (width - 1) * step_x, step_x = -step_x;
-  if (turn.flip_y) first += (height - 1) * step_y, step_y = -step_y;
+  if (turn.flip_x) {
+    first += (width - 1) * step_x;
+    step_x = -step_x;
+  }
+  if (turn.flip_y) {
+    first += (height - 1) * step_y;
+    step_y = -step_y;
+  }
   const uint8_t *source = image->pixels;
   for (ptrdiff_t y = 0; y < height; y++) {
     ptrdiff_t at = first + y * step_y;

@@ -1,0 +1,38 @@
+#!/bin/sh
+# install.sh [test]: installs what building needs, and with `test` what testing needs, from Debian's packages - only what
+# is missing. With `test` the Python packages that tests compare against go into .venv; without PyPI those tests skip.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+packages="cmake gcc libc6-dev ninja-build pkg-config
+  libarchive-dev libcjson-dev libcmocka-dev libexpat1-dev libjpeg-dev libpng-dev libstb-dev libxxhash-dev libyaml-dev"
+test_packages="clang clang-format clang-tidy cppcheck libclang-rt-dev python3 python3-venv shellcheck util-linux"
+
+if [ "${1:-}" = test ]; then packages="$packages $test_packages"; fi
+
+missing=
+for package in $packages; do
+  status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+  if [ "$status" != "install ok installed" ]; then missing="$missing $package"; fi
+done
+if [ -n "$missing" ]; then
+  echo "installing:$missing"
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "install.sh: not root; run as root:  apt-get install$missing" >&2
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # shellcheck disable=SC2086 # a list of packages
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+if [ "${1:-}" = test ] && [ ! -e "$root/.venv/complete" ]; then
+  rm -rf "$root/.venv"
+  if python3 -m venv "$root/.venv" &&
+    "$root/.venv/bin/pip" install --quiet --disable-pip-version-check numpy pillow pycocotools webdataset; then
+    touch "$root/.venv/complete"
+  else
+    echo "install.sh: PyPI cannot be reached; the tests that compare with Python packages will be skipped" >&2
+  fi
+fi

@@ -1,0 +1,27 @@
+/* Any bytes as a COCO file: an error or a data set whose every position is in range. */
+#include "core/dataset/dataset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  struct dataset dataset = {0};
+  struct error error = {0};
+  if (coco_parse(&dataset, (const char *)data, size, "fuzz", NULL, NULL, &error) == 0) {
+    int64_t boxes = 0;
+    for (int64_t i = 0; i < dataset.image_count; i++) {
+      if (!dataset_name_safe(dataset.images[i].file_name) || dataset.images[i].first_box != boxes) abort();
+      boxes += dataset.images[i].box_count;
+    }
+    if (boxes != dataset.box_count) abort();
+    for (int64_t i = 0; i < dataset.box_count; i++) {
+      if (dataset.boxes[i].category < 0 || dataset.boxes[i].category >= dataset.category_count) abort();
+    }
+  } else if (strncmp(error.message, "fuzz: ", 6) != 0) {
+    abort();
+  }
+  dataset_free(&dataset);
+  return 0;
+}

@@ -1,0 +1,150 @@
+"""Every image, category and box that the readers give, against pycocotools and xml.etree on real files.
+
+    python3 tests/python/test_coco_readers.py BUILD_BIN_DIR
+
+Looks at JIGSAW_TEST_DATA, or shared/data beside the repository. Exits with 77 (skipped) without pycocotools or data.
+"""
+import contextlib
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+try:
+    import numpy
+    from pycocotools.coco import COCO
+except ImportError:
+    print("pycocotools is missing: skipped")
+    sys.exit(77)
+
+BIN = ""
+HERE = os.path.dirname(os.path.abspath(__file__))
+DATA = os.environ.get("JIGSAW_TEST_DATA") or os.path.join(HERE, "..", "..", "..", "shared", "data")
+
+
+def dump(*arguments):
+    """(header, categories, images) as dataset_dump prints them; an image is (id, name, width, height, boxes)."""
+    command = [os.path.join(BIN, "dataset_dump"), *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    if run.returncode != 0:
+        raise AssertionError(run.stderr)
+    header, categories, images = None, [], []
+    for line in run.stdout.split("\n"):
+        kind, *fields = line.split("\t")
+        if kind == "dataset":
+            header = fields
+        elif kind == "category":
+            categories.append((int(fields[0]), fields[1]))
+        elif kind == "image":
+            images.append((int(fields[0]), fields[1], int(fields[2]), int(fields[3]), []))
+        elif kind == "box":
+            box = tuple(numpy.float32(field) for field in fields[2:6])
+            images[-1][4].append((int(fields[0]), int(fields[1]), box, int(fields[6])))
+    return header, categories, images
+
+
+def float32(values):
+    return tuple(numpy.float32(value) for value in values)
+
+
+class CocoTest(unittest.TestCase):
+    def compare(self, path):
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = COCO(path)
+        _, categories, images = dump(path, ".")
+        self.assertEqual(categories, [(item["id"], item["name"]) for item in coco.dataset["categories"]])
+        expected = []
+        for item in coco.dataset["images"]:
+            boxes = [(box["id"], box["category_id"], float32(box["bbox"]), box["iscrowd"])
+                     for box in coco.imgToAnns[item["id"]]]
+            expected.append((item["id"], item["file_name"], item["width"], item["height"], boxes))
+        self.assertEqual(images, expected)
+
+    def test_real_files(self):
+        for folder in ("coco128", "coco_tiny", "tiny_coco"):
+            annotations = os.path.join(DATA, folder, "annotations")
+            for name in sorted(os.listdir(annotations)):
+                if name.startswith(("instances", "person")):
+                    with self.subTest(folder=folder, name=name):
+                        self.compare(os.path.join(annotations, name))
+
+    def test_evaluation_file(self):
+        self.compare(os.path.join(DATA, "eval", "instances_val2014_100.json"))
+
+    def test_random_files(self):
+        seed = int(os.environ.get("JIGSAW_TEST_SEED") or random.randrange(1 << 30))
+        print(f"JIGSAW_TEST_SEED={seed}")
+        rng = random.Random(seed)
+        for _ in range(20):
+            ids = list({rng.randrange(-(1 << 63), 1 << 63) for _ in range(20)})
+            categories = [{"id": rng.randrange(1 << 40) * 100 + i, "name": f"caf\u00e9 \U0001F600 \"{i}\""}
+                          for i in range(9)]
+            images = [{"id": i, "file_name": f"d/{i}.jpg", "width": rng.randrange(1, 9999), "height": 7} for i in ids]
+            boxes = [{"id": i, "image_id": rng.choice(ids), "category_id": rng.choice(categories)["id"],
+                      "iscrowd": i % 2,
+                      "bbox": [rng.uniform(-1e3, 1e3), rng.random() * 10 ** rng.randrange(-40, 38), i, 1 / 3],
+                      "segmentation": [[rng.random() * 640 for _ in range(rng.randrange(40))]]} for i in range(200)]
+            sections = [("images", images), ("annotations", boxes), ("categories", categories), ("info", {"x": [[]]})]
+            rng.shuffle(sections)
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "instances.json")
+                with open(path, "w", encoding="utf-8") as file:
+                    json.dump(dict(sections), file, ensure_ascii=rng.random() < 0.5, indent=rng.choice([None, 0, 2, 9]))
+                self.compare(path)
+
+
+class VocTest(unittest.TestCase):
+    def compare(self, documents, pictures, arguments):
+        header, categories, images = dump(*arguments)
+        self.assertEqual(os.path.normpath(header[2]), os.path.normpath(pictures))
+        names, expected = set(), []
+        for document in documents:
+            root = ElementTree.parse(document).getroot()
+            boxes = []
+            for item in root.findall("object"):
+                low = [float(item.find("bndbox").findtext(name)) for name in ("xmin", "ymin")]
+                high = [float(item.find("bndbox").findtext(name)) for name in ("xmax", "ymax")]
+                box = float32((low[0] - 1, low[1] - 1, high[0] - low[0] + 1, high[1] - low[1] + 1))
+                boxes.append((item.findtext("name"), box, 2 * int(item.findtext("difficult", "0"))))
+                names.add(item.findtext("name"))
+            size = root.find("size")
+            width, height = int(size.findtext("width")), int(size.findtext("height"))
+            expected.append((root.findtext("filename"), width, height, boxes))
+        self.assertEqual([name for _, name in categories], sorted(names, key=str.encode))
+        self.assertEqual([number for number, _ in categories], list(range(len(names))))
+        found = [(name, width, height, [(categories[box[1]][1], box[2], box[3]) for box in boxes])
+                 for _, name, width, height, boxes in images]
+        self.assertEqual(found, expected)
+        self.assertEqual([image[0] for image in images], list(range(1, len(images) + 1)))
+        self.assertEqual([box[0] for image in images for box in image[4]],
+                         list(range(1, sum(len(image[4]) for image in images) + 1)))
+
+    def test_groceries(self):
+        root = os.path.join(DATA, "groceries")
+        folder, pictures = os.path.join(root, "Annotations"), os.path.join(root, "JPEGImages")
+        documents = sorted((os.path.join(folder, name) for name in os.listdir(folder)), key=os.fsencode)
+        self.compare(documents, pictures, [root])
+        for split in ("train", "val"):
+            with open(os.path.join(root, "ImageSets", "Main", split + ".txt"), encoding="utf-8") as file:
+                documents = [os.path.join(folder, name + ".xml") for name in file.read().split()]
+            self.compare(documents, pictures, [root, "-", split])
+
+    def test_groceries_png(self):
+        folder = os.path.join(DATA, "groceries_png")
+        names = sorted((name for name in os.listdir(folder) if name.endswith(".xml")), key=os.fsencode)
+        self.compare([os.path.join(folder, name) for name in names], folder, [folder])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    BIN = sys.argv.pop(1)
+    if not os.path.isdir(DATA):
+        print("no data: skipped")
+        sys.exit(77)
+    unittest.main()
