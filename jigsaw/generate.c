@@ -1,9 +1,17 @@
 #include "jigsaw/generate.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/dataset/shard.h"
+
+/* Images that cannot be used, over all workers. */
+struct broken {
+  pthread_mutex_t lock;
+  int64_t count, first; /* first: position of the lowest so far */
+  struct error reason;  /* why that one is */
+};
 
 /* Everything the tasks of jig_write_shards and jig_dry_run share. */
 struct generation {
@@ -15,7 +23,7 @@ struct generation {
   struct buffer *texts;             /* KEY.json of the sample in hand, one per worker */
   struct jig_totals *dry;           /* one per worker; NULL when writing */
   int64_t images_per_shard;
-  atomic_llong broken;
+  struct broken broken;
 };
 
 /* What one shard gathers before it is written. */
@@ -39,15 +47,27 @@ static int64_t shard_count(int64_t images) {
   return (images + length - 1) / length;
 }
 
-/* Counts a broken image; fails when there are too many. */
-static int tolerate_broken(struct generation *work, const struct error *reason, int64_t more, struct error *error) {
+/* Counts `more` broken images, of which `image` was the first; fails when there are too many. Workers come in any
+ * order: what is named is the first of those that were met. */
+static int tolerate_broken(struct generation *work, int64_t image, const struct error *reason, int64_t more,
+                           struct error *error) {
+  struct broken *broken = &work->broken;
   int64_t images = work->dataset->image_count;
-  int64_t broken = atomic_fetch_add(&work->broken, more) + more;
-  if (!((double)broken * 100 > (double)images * work->options->max_bad)) return 0;
-  return error_set(error,
-                   "%lld of %lld images are broken, more than the %g %% that --max-bad allows; mend or remove them, or "
-                   "raise --max-bad to go on without them. %s",
-                   (long long)broken, (long long)images, work->options->max_bad, reason->message);
+  int result = 0;
+  pthread_mutex_lock(&broken->lock);
+  if (broken->count == 0 || image < broken->first) {
+    broken->first = image;
+    broken->reason = *reason;
+  }
+  broken->count += more;
+  if ((double)broken->count * 100 > (double)images * work->options->max_bad) {
+    result = error_set(error,
+                       "%lld of %lld images are broken so far, more than the %g %% that --max-bad allows; mend them "
+                       "and begin anew (--overwrite), or raise --max-bad to leave them out. The first: %s",
+                       (long long)broken->count, (long long)images, work->options->max_bad, broken->reason.message);
+  }
+  pthread_mutex_unlock(&broken->lock);
+  return result;
 }
 
 static int32_t label_of(const struct generation *work, const struct jig_sample *sample) {
@@ -136,7 +156,7 @@ static int add_image(struct generation *work, struct draft *draft, int worker, i
   case JIG_EXTRACT_BROKEN:
     draft->head.images_broken++;
     if (buffer_printf(&draft->text, error, "%s\n", reason.message)) return -1;
-    return tolerate_broken(work, &reason, 1, error);
+    return tolerate_broken(work, image, &reason, 1, error);
   case JIG_EXTRACT_OK:
     break;
   }
@@ -189,8 +209,8 @@ static int fill_shard(struct generation *work, struct draft *draft, int worker, 
 }
 
 /* Whether an earlier run finished this shard; its broken images count, too. */
-static int reuse_shard(struct generation *work, const char *tar, const char *index, int64_t images, bool *reused,
-                       struct error *error) {
+static int reuse_shard(struct generation *work, const char *tar, const char *index, int64_t first, int64_t images,
+                       bool *reused, struct error *error) {
   struct file_map map, shard = {0};
   struct error ignored;
   *reused = false;
@@ -200,13 +220,11 @@ static int reuse_shard(struct generation *work, const char *tar, const char *ind
     const struct jig_index_head *head = (const struct jig_index_head *)(const void *)map.data;
     *reused = head->shard_size == shard.size && head->images == images;
     if (*reused && head->images_broken > 0) {
-      struct error first;
+      struct error reason = {0};
       const char *text = (const char *)map.data + (map.size - head->text_size);
-      const char *end = memchr(text, '\n', head->text_size); /* a damaged index may have none */
-      size_t length = end ? (size_t)(end - text) : head->text_size;
-      if (length >= sizeof first.message) length = sizeof first.message - 1;
-      snprintf(first.message, sizeof first.message, "%.*s", (int)length, text);
-      result = tolerate_broken(work, &first, head->images_broken, error);
+      const char *end = memchr(text, '\n', head->text_size);
+      if (end) error_set(&reason, "%.*s", (int)(end - text), text);
+      result = tolerate_broken(work, first, &reason, head->images_broken, error);
     }
   }
   file_map_close(&shard);
@@ -224,7 +242,7 @@ static int make_shard(void *context, int worker, int64_t number, struct error *e
   int result = draft.source_hash ? 0 : error_memory(error, 0);
   if (result == 0) result = path_format(tar, error, "%s/shards/%06lld.tar", work->folder, (long long)number);
   if (result == 0) result = path_format(index, error, "%s/shards/%06lld.idx", work->folder, (long long)number);
-  if (result == 0) result = reuse_shard(work, tar, index, last - first, &reused, error);
+  if (result == 0) result = reuse_shard(work, tar, index, first, last - first, &reused, error);
   if (result == 0 && reused) progress_skip(work->progress, last - first);
   if (result == 0 && !reused) {
     XXH3_128bits_reset(draft.source_hash);
@@ -244,6 +262,7 @@ static void generation_free(struct generation *work) {
   }
   free(work->extractors);
   free(work->texts);
+  pthread_mutex_destroy(&work->broken.lock);
 }
 
 static int generation_init(struct generation *work, struct error *error) {
@@ -260,7 +279,11 @@ static int generation_init(struct generation *work, struct error *error) {
 
 int jig_write_shards(const struct dataset *dataset, const struct jig_generate_options *options, const char *folder,
                      struct progress *progress, struct error *error) {
-  struct generation work = {.dataset = dataset, .options = options, .folder = folder, .progress = progress};
+  struct generation work = {.dataset = dataset,
+                            .options = options,
+                            .folder = folder,
+                            .progress = progress,
+                            .broken = {.lock = PTHREAD_MUTEX_INITIALIZER}};
   char shards[PATH_SIZE];
   int result = path_format(shards, error, "%s/shards", folder);
   if (result == 0) result = directory_create(shards, error);
@@ -281,7 +304,7 @@ static int plan_image(void *context, int worker, int64_t image, struct error *er
   totals->images++;
   if (result == JIG_EXTRACT_BROKEN) {
     totals->images_broken++;
-    return tolerate_broken(work, &reason, 1, error);
+    return tolerate_broken(work, image, &reason, 1, error);
   }
   if (result == JIG_EXTRACT_FATAL) {
     *error = reason;
@@ -301,7 +324,8 @@ static int plan_image(void *context, int worker, int64_t image, struct error *er
 
 int jig_dry_run(const struct dataset *dataset, const struct jig_generate_options *options, struct progress *progress,
                 struct jig_totals *totals, struct error *error) {
-  struct generation work = {.dataset = dataset, .options = options, .progress = progress};
+  struct generation work = {
+      .dataset = dataset, .options = options, .progress = progress, .broken = {.lock = PTHREAD_MUTEX_INITIALIZER}};
   struct jig_totals *dry = calloc((size_t)options->workers, sizeof *dry);
   work.dry = dry;
   int result = dry ? jig_totals_init(totals, dataset, error) : error_memory(error, 0);

@@ -29,7 +29,7 @@ static const char *const not_identity[] = {"annotations", "images",    "out",   
                                            "workers",     "preview",   "preview-count", "dry-run", "quiet",
                                            "split",       "overwrite", "format",        "max-bad"};
 
-static const char *const products[] = {"DONE", "run.json", "dataset.json", "shards", "jigsaws", NULL};
+static const char *const products[] = {"dataset.json", "shards", "jigsaws", NULL};
 
 static const char usage[] =
     "usage: jigsaw-gen --annotations FILE|DIR --images DIR --out DIR [option ...]\n"
@@ -90,7 +90,7 @@ static size_t make_options(struct arguments *a, struct option table[OPTION_COUNT
       {OPTION_INT, "preview-count", &a->preview_count, "N", "jigsaws on it", 1, 400, NULL},
       {OPTION_FLAG, "dry-run", &a->dry_run, NULL, "count only, write nothing", 0, 0, NULL},
       {OPTION_TEXT, "check", &a->check, "DIR", "verify a finished store instead", 0, 0, NULL},
-      {OPTION_INT, "toy", &a->toy, "N", "write N built-in scenes (COCO) to --out instead", 0, 1e6, NULL},
+      {OPTION_INT, "toy", &a->toy, "N", "write N built-in scenes (COCO) to --out instead", 1, 999999, NULL},
       {OPTION_FLAG, "quiet", &a->quiet, NULL, "no progress, no summary", 0, 0, NULL},
   };
   _Static_assert(COUNT_OF(options) <= OPTION_COUNT, "raise OPTION_COUNT");
@@ -158,14 +158,26 @@ static cJSON *make_identity(const struct option *table, size_t count, const stru
 }
 
 /* cJSON, and many a reader of our JSON, keeps numbers as doubles. */
-static int check_category_ids(const struct dataset *dataset, struct error *error) {
+static int check_category_ids(const struct arguments *a, const struct dataset *dataset, struct error *error) {
   for (int64_t i = 0; i < dataset->category_count; i++) {
     int64_t id = dataset->categories[i].id;
     if (id > -(INT64_C(1) << 53) && id < INT64_C(1) << 53) continue;
-    return error_set(error, "category id %lld: ids beyond 2^53 are not kept by JSON readers; renumber the categories",
-                     (long long)id);
+    return error_set(error,
+                     "%s: category id %lld: ids beyond 2^53 are not kept by JSON readers; renumber the categories",
+                     a->annotations, (long long)id);
   }
   return 0;
+}
+
+/* Whether there is anything to do, before anything is written. */
+static int check_dataset(const struct arguments *a, const struct dataset *dataset, struct error *error) {
+  if (dataset->image_count == 0) return error_set(error, "%s: lists no images; nothing can be cut out", a->annotations);
+  if (dataset->box_count == 0) return error_set(error, "%s: has no boxes; nothing can be cut out", a->annotations);
+  if (!a->dry_run && jig_usable_boxes(dataset, &a->generate.extract.sample) == 0) {
+    return error_set(error, "%s: none of its %lld boxes can be used; --dry-run counts why", a->annotations,
+                     (long long)dataset->box_count);
+  }
+  return check_category_ids(a, dataset, error);
 }
 
 static FILE *chatter(const struct arguments *a) {
@@ -234,6 +246,16 @@ static int record_facts(struct run *run, const struct arguments *a, const struct
   return 0;
 }
 
+static int check_totals(const struct jig_totals *totals, struct error *error) {
+  if (totals->samples > 0) return 0;
+  if (totals->images_broken < totals->images) {
+    return error_set(error, "no sample: all %lld boxes were left out; --dry-run counts why",
+                     (long long)totals->counts.boxes);
+  }
+  return error_set(error, "all %lld images are broken; is --images the right folder? The first: %.*s",
+                   (long long)totals->images, (int)strcspn(totals->broken, "\n"), totals->broken);
+}
+
 /* The store has its shards; everything that follows from them. */
 static int finish_store(const struct arguments *a, const struct dataset *dataset, struct run *run, double seconds,
                         struct error *error) {
@@ -245,9 +267,7 @@ static int finish_store(const struct arguments *a, const struct dataset *dataset
   const cJSON *options = cJSON_GetObjectItemCaseSensitive(run->json, "options");
   int result = jig_write_dataset_json(dataset, &a->generate, a->out, options, &totals, error);
   if (result == 0) result = jig_store_open_unfinished(&store, a->out, error);
-  if (result == 0 && totals.samples == 0) {
-    result = error_set(error, "no sample: all %lld boxes were left out; see --dry-run", (long long)totals.counts.boxes);
-  }
+  if (result == 0) result = check_totals(&totals, error);
   if (result == 0 && a->generate.jigsaws != 0) {
     progress_start(&progress, chatter(a), "jigsaws", "img", jig_jigsaw_count(store, &a->generate));
     result = jig_write_jigsaws(store, &a->generate, a->out, &progress, &jigsaws, error);
@@ -304,7 +324,7 @@ static int run_dataset(struct arguments *a, const struct option *table, size_t c
             formats[dataset.format], (long long)dataset.image_count, (long long)dataset.box_count,
             (long long)dataset.category_count, clock_seconds() - started);
   }
-  int result = check_category_ids(&dataset, error);
+  int result = check_dataset(a, &dataset, error);
   if (result == 0) result = a->dry_run ? dry_run(a, &dataset, error) : generate(a, &dataset, table, count, error);
   dataset_free(&dataset);
   return result;

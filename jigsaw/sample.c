@@ -6,6 +6,8 @@
 const char jig_group_letters[JIG_GROUPS + 1] = "TSW";
 const char *const jig_drop_names[JIG_DROPS] = {"non-finite", "empty", "outside", "small", "crowd", "difficult"};
 
+enum { ANY_SIDE = INT32_MAX / 8 }; /* of a picture that no box sticks out of */
+
 enum jig_group jig_group_of(int width, int height) {
   if (2 * (int64_t)width < height) return JIG_TALL;
   return 2 * (int64_t)width > 3 * (int64_t)height ? JIG_WIDE : JIG_SQUARE;
@@ -115,7 +117,7 @@ static struct jig_sample make_positive(const struct dataset_box *box, struct rec
 static bool draw_positive_size(const struct dataset *dataset, const struct jig_sample_options *options, struct rng *rng,
                                struct rect *size) {
   const struct dataset_box *box = &dataset->boxes[rng_below(rng, (uint64_t)dataset->box_count)];
-  struct rect pixels = jig_pixel_box(box, INT32_MAX / 8, INT32_MAX / 8);
+  struct rect pixels = jig_pixel_box(box, ANY_SIDE, ANY_SIDE);
   if (drop_reason(box, pixels, options) != JIG_DROPS) return false;
   int64_t low, high;
   draw_shift(options, rng, pixels.w, &low, &high);
@@ -168,6 +170,20 @@ static int append_sample(struct jig_samples *samples, const struct jig_sample *s
   samples->items = items;
   samples->items[samples->count++] = *sample;
   return 0;
+}
+
+int64_t jig_usable_boxes(const struct dataset *dataset, const struct jig_sample_options *options) {
+  int64_t usable = 0;
+  for (int64_t image = 0; image < dataset->image_count; image++) {
+    const struct dataset_image *entry = &dataset->images[image];
+    bool sized = entry->width > 0 && entry->height > 0;
+    int width = sized ? entry->width : ANY_SIDE, height = sized ? entry->height : ANY_SIDE;
+    for (int32_t i = 0; i < entry->box_count; i++) {
+      const struct dataset_box *box = &dataset->boxes[entry->first_box + i];
+      usable += drop_reason(box, jig_pixel_box(box, width, height), options) == JIG_DROPS;
+    }
+  }
+  return usable;
 }
 
 int jig_sample_image(const struct dataset *dataset, int64_t image, int width, int height,

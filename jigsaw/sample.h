@@ -92,6 +92,9 @@ struct jig_samples {
 /* The pixel box; w or h is <= 0 when no pixel of the image is touched or the box is not finite. */
 struct rect jig_pixel_box(const struct dataset_box *box, int width, int height);
 
+/* How many boxes can give a positive, as far as that can be told without the pictures. */
+int64_t jig_usable_boxes(const struct dataset *dataset, const struct jig_sample_options *options);
+
 /* Draws the samples of image number `image` of the data set, positives in box order, then negatives. Depends on nothing
  * but the options, the data set, `image` and the true size of the picture. Adds to `counts`; replaces what `samples`
  * held. */

@@ -148,6 +148,7 @@ static int open_files(struct jig_store *store, const char *folder, bool finished
   const char *path = path_join(&store->arena, folder, "dataset.json");
   if (!done || !path) return error_memory(error, strlen(folder));
   if (finished && !file_exists(done)) {
+    if (!file_exists(folder)) return error_set(error, "%s: no such folder", folder);
     return error_set(error, "%s: not a finished sample store (no DONE file); run jigsaw-gen to its end first", folder);
   }
   cJSON *json = NULL;

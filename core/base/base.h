@@ -227,8 +227,9 @@ struct run {
 };
 
 /* Creates or takes up FOLDER; owns `identity` from here on, also on failure. Refuses a folder that another process has
- * open, that holds other things, or that was begun with another identity (the message names the option that differs),
- * unless `overwrite`, which removes the entries named in `products` (NULL-terminated) first. */
+ * open, that holds other things or another tool's work, or that was begun with another identity (the message names the
+ * option that differs; a name "OPTION-xxh128" stands for the contents of OPTION). With `overwrite`, this tool's earlier
+ * work, whatever its identity, goes first: DONE, the entries named in `products` (NULL-terminated), run.json. */
 int run_open(struct run *run, const char *folder, const char *tool, cJSON *identity, bool overwrite,
              const char *const *products, struct error *error);
 

@@ -23,6 +23,8 @@ static const char *system_hint(int code) {
     return "; check the permissions or choose another folder";
   case ENOENT:
     return "; check the path";
+  case ENOTDIR:
+    return "; part of the path is a file: choose another folder";
   case EMFILE:
   case ENFILE:
     return "; raise the limit on open files (ulimit -n)";

@@ -23,12 +23,18 @@ static int lock_folder(struct run *run, struct error *error) {
   return error_system(error, "%s: cannot lock", run->folder);
 }
 
+static int remove_entry(const struct run *run, const char *name, struct error *error) {
+  char path[PATH_SIZE];
+  return path_format(path, error, "%s/%s", run->folder, name) || file_remove_tree(path, error) ? -1 : 0;
+}
+
+/* DONE goes first and the record last: killed half way, the folder is an unfinished one of this tool's. */
 static int remove_products(const struct run *run, const char *const *products, struct error *error) {
+  if (remove_entry(run, "DONE", error)) return -1;
   for (size_t i = 0; products[i]; i++) {
-    char path[PATH_SIZE];
-    if (path_format(path, error, "%s/%s", run->folder, products[i]) || file_remove_tree(path, error)) return -1;
+    if (remove_entry(run, products[i], error)) return -1;
   }
-  return 0;
+  return remove_entry(run, "run.json", error);
 }
 
 /* `name` as an option with its value: "--seed 7", "--no-exif". */
@@ -42,11 +48,25 @@ static void describe_option(const cJSON *item, const char *name, char *text, siz
   cJSON_free(value);
 }
 
+/* The length of OPTION in a name "OPTION-xxh128", which stands for the contents of a file; else 0. */
+static size_t content_of(const char *name) {
+  static const char suffix[] = "-xxh128";
+  size_t length = strlen(name), tail = sizeof suffix - 1;
+  return length > tail && !strcmp(name + length - tail, suffix) ? length - tail : 0;
+}
+
 static int compare_identity(const struct run *run, const cJSON *earlier, const cJSON *identity, struct error *error) {
   const cJSON *item;
   cJSON_ArrayForEach(item, identity) {
     const cJSON *other = cJSON_GetObjectItemCaseSensitive(earlier, item->string);
     if (other && cJSON_Compare(item, other, true)) continue;
+    size_t option = content_of(item->string);
+    if (option > 0) {
+      return error_set(error,
+                       "%s was begun with other contents of --%.*s; choose another folder, or --overwrite to "
+                       "begin anew",
+                       run->folder, (int)option, item->string);
+    }
     char before[256], now[256];
     describe_option(other, item->string, before, sizeof before);
     describe_option(item, item->string, now, sizeof now);
@@ -56,45 +76,46 @@ static int compare_identity(const struct run *run, const cJSON *earlier, const c
   return 0;
 }
 
-/* What an earlier attempt left; json stays NULL when there was none. */
-static int read_earlier(struct run *run, const char *path, const char *tool, const cJSON *identity,
-                        struct error *error) {
-  if (!file_exists(path)) {
-    struct arena arena = {0};
-    char **names;
-    size_t count;
-    int result = directory_list(run->folder, &arena, &names, &count, error);
-    bool foreign = result == 0 && count > 0 && !(count == 1 && !strcmp(names[0], "run.json.tmp"));
-    if (foreign) {
-      result = error_set(error, "%s: not empty (%s), and not begun by %s; choose another folder", run->folder, names[0],
-                         tool);
-    }
-    arena_free(&arena);
-    return result;
+/* Without a record, the folder must be empty but for what a run leaves that is killed before it has one. */
+static int check_empty(const struct run *run, const char *tool, struct error *error) {
+  struct arena arena = {0};
+  char **names;
+  size_t count;
+  int result = directory_list(run->folder, &arena, &names, &count, error);
+  if (result == 0 && count > 0 && !(count == 1 && !strcmp(names[0], "run.json.tmp"))) {
+    result =
+        error_set(error, "%s: not empty (%s), and not begun by %s; choose another folder", run->folder, names[0], tool);
   }
-  cJSON *json = NULL;
-  if (file_read_json(path, &json, error)) return -1;
-  const cJSON *name = cJSON_GetObjectItemCaseSensitive(json, "tool");
-  const cJSON *seconds = cJSON_GetObjectItemCaseSensitive(json, "wall_seconds");
-  const cJSON *version = cJSON_GetObjectItemCaseSensitive(json, "version");
-  const cJSON *earlier = cJSON_GetObjectItemCaseSensitive(json, "options");
-  int result = 0;
-  if (!cJSON_IsString(name) || strcmp(name->valuestring, tool) != 0 || !cJSON_IsNumber(seconds)) {
-    result = error_set(error, "%s: not a record of %s; choose another folder", path, tool);
-  } else if (!cJSON_IsString(version) || strcmp(version->valuestring, JIGSAW_VERSION) != 0) {
-    result = error_set(error, "%s was begun by another version of %s; choose another folder, or --overwrite",
-                       run->folder, tool);
-  } else {
-    result = compare_identity(run, earlier, identity, error);
-    run->seconds_before = seconds->valuedouble;
-    cJSON_DeleteItemFromObjectCaseSensitive(json, "finished_at");
-  }
-  if (result == 0) {
-    run->json = json;
-  } else {
-    cJSON_Delete(json);
-  }
+  arena_free(&arena);
   return result;
+}
+
+/* The record of an earlier attempt of this tool's; *json stays NULL when there was none. */
+static int read_earlier(const struct run *run, const char *tool, cJSON **json, struct error *error) {
+  char path[PATH_SIZE];
+  *json = NULL;
+  if (path_format(path, error, "%s/run.json", run->folder)) return -1;
+  if (!file_exists(path)) return check_empty(run, tool, error);
+  if (file_read_json(path, json, error)) return -1;
+  const cJSON *name = cJSON_GetObjectItemCaseSensitive(*json, "tool");
+  const cJSON *seconds = cJSON_GetObjectItemCaseSensitive(*json, "wall_seconds");
+  if (cJSON_IsString(name) && !strcmp(name->valuestring, tool) && cJSON_IsNumber(seconds)) return 0;
+  return error_set(error, "%s: not a record of %s; choose another folder", path, tool);
+}
+
+/* Goes on with an earlier attempt, if it was the same. */
+static int take_up(struct run *run, const char *tool, cJSON **earlier, const cJSON *identity, struct error *error) {
+  const cJSON *version = cJSON_GetObjectItemCaseSensitive(*earlier, "version");
+  if (!cJSON_IsString(version) || strcmp(version->valuestring, JIGSAW_VERSION) != 0) {
+    return error_set(error, "%s was begun by another version of %s; choose another folder, or --overwrite", run->folder,
+                     tool);
+  }
+  if (compare_identity(run, cJSON_GetObjectItemCaseSensitive(*earlier, "options"), identity, error)) return -1;
+  run->seconds_before = cJSON_GetObjectItemCaseSensitive(*earlier, "wall_seconds")->valuedouble;
+  cJSON_DeleteItemFromObjectCaseSensitive(*earlier, "finished_at");
+  run->json = *earlier;
+  *earlier = NULL;
+  return 0;
 }
 
 static int write_record(struct run *run, struct error *error) {
@@ -120,19 +141,26 @@ static int begin_record(struct run *run, const char *tool, cJSON **identity, str
 
 int run_open(struct run *run, const char *folder, const char *tool, cJSON *identity, bool overwrite,
              const char *const *products, struct error *error) {
-  char path[PATH_SIZE];
+  char done[PATH_SIZE];
+  cJSON *earlier = NULL;
   *run = (struct run){.lock = -1, .started = clock_seconds()};
   int result = identity ? path_format(run->folder, error, "%s", folder) : error_memory(error, 0);
+  if (result == 0) result = path_format(done, error, "%s/DONE", folder);
   if (result == 0 && !(run->mutex = calloc(1, sizeof *run->mutex))) result = error_memory(error, sizeof *run->mutex);
   if (result == 0) pthread_mutex_init(&run->mutex->lock, NULL);
   if (result == 0) result = directory_create(folder, error);
   if (result == 0) result = lock_folder(run, error);
-  if (result == 0 && overwrite) result = remove_products(run, products, error);
-  if (result == 0) result = path_format(path, error, "%s/run.json", folder);
-  if (result == 0) result = read_earlier(run, path, tool, identity, error);
-  if (result == 0 && !run->json) result = begin_record(run, tool, &identity, error);
-  if (result == 0) result = path_format(path, error, "%s/DONE", folder);
-  if (result == 0) run->finished = file_exists(path);
+  if (result == 0) result = read_earlier(run, tool, &earlier, error);
+  if (result == 0 && earlier && overwrite) {
+    cJSON_Delete(earlier);
+    earlier = NULL;
+    result = remove_products(run, products, error);
+  }
+  if (result == 0) {
+    result = earlier ? take_up(run, tool, &earlier, identity, error) : begin_record(run, tool, &identity, error);
+  }
+  if (result == 0) run->finished = file_exists(done);
+  cJSON_Delete(earlier);
   cJSON_Delete(identity);
   if (result != 0) {
     cJSON_Delete(run->json);

@@ -170,7 +170,7 @@ static int read_bbox(struct json *json, float box[4]) {
     count += count <= 4;
   }
   if (more < 0 || count == 4) return more;
-  return json_fail(json, offset, "a bbox needs 4 numbers [x, y, width, height], not %s%d",
+  return json_fail(json, offset, "a bbox needs 4 numbers [x, y, width, height], but has %s%d",
                    count > 4 ? "more than " : "", count > 4 ? 4 : count);
 }
 

@@ -61,10 +61,22 @@ int json_fail(struct json *json, size_t offset, const char *format, ...) {
   return error_set(json->error, "%s: byte %zu: %s", json->name, offset, message);
 }
 
+/* Of the number or word at `at`, for messages; 1 if there is neither. */
+static size_t word_size(const char *at, const char *end) {
+  size_t size = 0;
+  while (size < 24 && at + size < end) {
+    char c = at[size], letter = (char)(c | 0x20);
+    if (!is_digit(c) && !(letter >= 'a' && letter <= 'z') && c != '+' && c != '-' && c != '.') break;
+    size++;
+  }
+  return size > 0 ? size : 1;
+}
+
 static int fail_expected(struct json *json, const char *at, const char *what) {
   size_t offset = (size_t)(at - json->begin);
   if (at == json->end) return json_fail(json, offset, "the file ends where %s should follow: is it cut off?", what);
-  struct text found = {at, 1};
+  if (*at == '"') return json_fail(json, offset, "expected %s, found text in quotes", what);
+  struct text found = {at, word_size(at, json->end)};
   return json_fail(json, offset, "expected %s, found \"%s\"", what, text_show(found).string);
 }
 
@@ -163,7 +175,7 @@ static const char *scan_utf8(struct json *json, const char *at) {
   while (end < json->end && (unsigned char)*end >= 0x80)
     end++;
   if (utf8_valid(at, (size_t)(end - at), &offset)) return end;
-  json_fail(json, (size_t)(at - json->begin) + offset, "a string is not UTF-8");
+  json_fail(json, (size_t)(at - json->begin) + offset, "a string is not UTF-8: save the file as UTF-8");
   return NULL;
 }
 

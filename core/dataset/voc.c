@@ -248,6 +248,29 @@ static int name_after_document(struct voc *voc) {
   return image->file_name == NULL ? -1 : 0;
 }
 
+/* What expat says, and what to do where it does not tell. */
+static void voc_fail_xml(struct voc *voc) {
+  enum XML_Error code = XML_GetErrorCode(voc->parser);
+  const char *hint = "";
+  switch (code) {
+  case XML_ERROR_INVALID_TOKEN:
+    hint = ": a character that XML does not allow there, or one that is not in the file's encoding (UTF-8 unless it "
+           "declares another)";
+    break;
+  case XML_ERROR_UNKNOWN_ENCODING:
+  case XML_ERROR_INCORRECT_ENCODING:
+    hint = ": save the file as UTF-8";
+    break;
+  case XML_ERROR_NO_ELEMENTS:
+  case XML_ERROR_UNCLOSED_TOKEN:
+    hint = ": is the file cut off?";
+    break;
+  default:
+    break;
+  }
+  voc_fail(voc, "%s%s", XML_ErrorString(code), hint);
+}
+
 int voc_parse(struct dataset *dataset, const char *data, size_t size, const char *name, struct error *error) {
   if (size > INT32_MAX) return error_set(error, "%s: %zu bytes are too many for an XML document", name, size);
   struct dataset_image image = {.id = dataset->image_count + 1, .file_name = ""};
@@ -260,7 +283,7 @@ int voc_parse(struct dataset *dataset, const char *data, size_t size, const char
   XML_SetCharacterDataHandler(voc.parser, on_text);
   XML_SetEntityDeclHandler(voc.parser, on_entity);
   int status = XML_Parse(voc.parser, data, (int)size, XML_TRUE) == XML_STATUS_OK && !voc.failed ? 0 : -1;
-  if (status != 0 && !voc.failed) voc_fail(&voc, "%s", XML_ErrorString(XML_GetErrorCode(voc.parser)));
+  if (status != 0 && !voc.failed) voc_fail_xml(&voc);
   dataset->format = DATASET_VOC;
   if (status == 0 && (voc.seen >> FILENAME & 1) == 0) status = name_after_document(&voc);
   XML_ParserFree(voc.parser);

@@ -79,6 +79,7 @@ static enum decoder sniff(const uint8_t *data, size_t size) {
 }
 
 int image_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error) {
+  if (size == 0) return error_set(error, "the file is empty; fetch it again");
   switch (sniff(data, size)) {
   case DECODER_JPEG:
     return jpeg_probe(data, size, info, error);

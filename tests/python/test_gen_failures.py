@@ -1,0 +1,158 @@
+"""Disks that fill up, folders that cannot be written: exit status 1, a message that helps, nothing that looks finished;
+and once there is room, the same command completes the work."""
+
+import os
+import shutil
+import subprocess
+
+import support
+
+SCENES = support.scaled(60, 30)
+NOBODY = 65534
+
+
+def pages(size):
+    return (size + 4095) // 4096 * 4096
+
+
+class Mounted(support.ToolTest):
+    """With a small tmpfs at self.disk, which takes root."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.input = support.toy_arguments(SCENES)
+        cls.store = support.scratch() / "store"
+        done = support.run(*cls.input, "--out", cls.store)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr)
+        cls.expected = support.digest(cls.store)
+
+    def setUp(self):
+        self.disk = support.scratch()
+        self.mount("size=64m")
+        self.addCleanup(subprocess.run, ["umount", "-l", self.disk], check=True)
+
+    def mount(self, options):
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "jigsaw-test", self.disk], capture_output=True)
+        if done.returncode != 0:
+            self.skipTest("mounting a tmpfs takes root")
+
+    def remount(self, options):
+        subprocess.run(["mount", "-o", f"remount,{options}", self.disk], check=True)
+
+
+class DiskFull(Mounted):
+    def strike(self, size, workers):
+        """Runs on a disk of `size` bytes; the path that did not fit, or None if all did. Then completes the work."""
+        self.remount(f"size={size}")
+        out = self.disk / "store"
+        done = support.run(*self.input, "--out", out, "--workers", workers)
+        message = done.stderr.strip().split("\n")[-1]
+        if done.returncode != 0:
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertRegex(message, f"^jigsaw-gen: {self.disk}/store\\S*: cannot ")
+            self.assertIn("No space left on device; free some space there or choose another folder", message)
+            self.assertIn("run the same command again", message)
+            self.assert_unfinished(out)
+        self.remount("size=64m")
+        self.succeed(*self.input, "--out", out)
+        self.assert_same_store(out, self.expected)
+        shutil.rmtree(out)
+        return message.split(": ")[1] if done.returncode != 0 else None
+
+    def test_disks_of_all_sizes(self):
+        total = sum(pages(path.stat().st_size) for path in support.files(self.store))
+        steps = support.scaled(16, 6)
+        struck = []
+        for step in range(steps):
+            size = pages(4096 + (total - 4096) * step // steps)
+            with self.subTest(size=size):
+                struck.append(self.strike(size, workers=1 + step % 3))
+        self.assertTrue(any(path and path.endswith(".tar") for path in struck), struck)
+        self.assertTrue(any(path and "/jigsaws/" in path for path in struck), struck)
+
+    def test_no_room_for_the_index(self):
+        first = self.store / "shards" / "000000.tar"
+        struck = []
+        for more in range(4):  # run.json, the shard, and so many more pages
+            size = 4096 + pages(first.stat().st_size) + 4096 * more
+            with self.subTest(more=more):
+                struck.append(self.strike(size, workers=1))
+        self.assertIn(str(self.disk / "store" / "shards" / "000000.idx"), struck)
+
+    def test_no_room_at_the_end(self):
+        total = sum(pages(path.stat().st_size) for path in support.files(self.store))
+        struck = []
+        for less in range(8):
+            with self.subTest(less=less):
+                struck.append(self.strike(total - 4096 * less, workers=2))
+        self.assertIn(str(self.disk / "store" / "jigsaws" / "annotations" / "instances.json"), struck)
+
+
+class ReadOnly(Mounted):
+    def test_a_new_folder(self):
+        self.remount("ro")
+        words = [self.disk / "new", "cannot create", "Read-only file system", "choose another folder"]
+        self.refuse(*self.input, "--out", self.disk / "new", words=words)
+        self.assertEqual(list(self.disk.iterdir()), [])
+
+    def test_an_empty_folder(self):
+        self.remount("ro")
+        words = [self.disk / "run.json", "Read-only file system", "choose another folder"]
+        self.refuse(*self.input, "--out", self.disk, words=words)
+
+    def test_an_unfinished_store(self):
+        out = self.disk / "store"
+        shutil.copytree(self.store, out)
+        (out / "DONE").unlink()
+        (out / "shards" / "000000.idx").unlink()
+        self.remount("ro")
+        words = [out / "shards" / "000000.tar", "Read-only file system", "choose another folder"]
+        self.refuse(*self.input, "--out", out, words=words)
+        self.remount("rw")
+        self.succeed(*self.input, "--out", out)
+        self.assert_same_store(out, self.expected)
+
+    def test_a_finished_store_can_be_checked_and_is_complete(self):
+        out = self.disk / "store"
+        shutil.copytree(self.store, out)
+        self.remount("ro")
+        self.assertIn("is whole", self.succeed("--check", out).stdout)
+        self.assertIn("complete already", self.succeed(*self.input, "--out", out).stderr)
+
+
+class Unwritable(support.ToolTest):
+    def setUp(self):
+        self.input = support.toy_arguments(SCENES)
+
+    def test_below_a_file(self):
+        file = support.scratch() / "file"
+        file.write_text("mine")
+        for out in file, file / "store", file / "a" / "b":
+            with self.subTest(out=out):
+                self.refuse(*self.input, "--out", out, words=[file, "Not a directory", "choose another folder"])
+        self.assertEqual(file.read_text(), "mine")
+
+    def test_of_another_user(self):
+        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+        folder = support.scratch()
+        (folder / "empty").mkdir(mode=0o555)
+        try:
+            support.run("--version", **user)
+        except (PermissionError, FileNotFoundError):
+            self.skipTest("the tool lies where user nobody has no access")
+        for out in folder / "empty", folder / "empty" / "store", folder / "empty" / "a" / "b":
+            with self.subTest(out=out):
+                self.refuse(*self.input, "--out", out, words=[out.parent, "Permission denied", "choose another folder"], **user)
+        self.assertEqual(list((folder / "empty").iterdir()), [])
+
+    def test_the_preview(self):
+        """It comes last; a wrong path must not cost the work."""
+        out, nowhere = support.scratch() / "store", support.scratch() / "missing" / "preview.png"
+        self.refuse(*self.input, "--out", out, "--preview", nowhere, words=[nowhere, "No such file", "check the path"])
+        self.assert_unfinished(out)
+        self.succeed(*self.input, "--out", out)
+
+
+if __name__ == "__main__":
+    support.main()
