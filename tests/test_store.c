@@ -105,7 +105,7 @@ static void break_picture(struct rng *rng, struct scenery *scenery, struct datas
   switch (below(rng, 3)) {
   case 0:
     assert_ok(file_read(&bytes, path, &error), error);
-    write_bytes(path, bytes.data, (size_t)below(rng, 60));
+    write_bytes(path, bytes.data, (size_t)below(rng, 25)); /* less than a header */
     buffer_free(&bytes);
     return;
   case 1:
