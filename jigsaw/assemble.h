@@ -49,8 +49,8 @@ struct jig_assemble_options {
 
 struct jig_assemble_options jig_assemble_defaults(void);
 
-/* Where one sample lies: the sample is resized to scaled_w x scaled_h, mirrored if `flip`, and the part of it that
- * begins at (crop_x, crop_y) covers `placed`, which lies in `region`; the rest of the region is zero. */
+/* Where one sample lies: the sample is resized to scaled_w x scaled_h, and the part of it that begins at (crop_x,
+ * crop_y), mirrored if `flip`, covers `placed`, which lies in `region`; the rest of the region is zero. */
 struct jig_tile {
   int64_t sample; /* index in the store */
   int32_t label;

@@ -45,25 +45,28 @@ static const struct taps *taps_at(const struct buffer *buffer, size_t stride, in
   return (const struct taps *)(const void *)(buffer->data + (size_t)pixel * stride);
 }
 
+static double tap_weight(const struct resample_axis *axis, int pixel, int tap) {
+  double center = (pixel + 0.5) * axis_scale(axis);
+  return fmax(0, 1 - fabs(tap + 0.5 - center) / axis_support(axis));
+}
+
+/* Running sums are rounded, not weights: what one weight loses its neighbour gains, however small they are, and all
+ * make exactly one: flat stays flat. */
 static void fill_taps(const struct resample_axis *axis, int pixel, int origin, struct taps *taps) {
-  double support = axis_support(axis), center = (pixel + 0.5) * axis_scale(axis), sum = 0;
-  int first, last, rest = WEIGHT_ONE, largest = 0;
+  double sum = 0, reached = 0;
+  int first, last, given = 0;
   tap_bounds(axis, pixel, &first, &last);
   taps->first = first - origin;
   taps->count = last - first;
-  for (int pass = 0; pass < 2; pass++) {
-    for (int i = 0; i < taps->count; i++) {
-      double weight = fmax(0, 1 - fabs((first + i + 0.5 - center) / support));
-      if (pass == 0) {
-        sum += weight;
-        continue;
-      }
-      taps->weights[i] = (int16_t)lrint(weight / sum * WEIGHT_ONE);
-      rest -= taps->weights[i];
-      if (taps->weights[i] > taps->weights[largest]) largest = i;
-    }
+  for (int i = 0; i < taps->count; i++) {
+    sum += tap_weight(axis, pixel, first + i);
   }
-  taps->weights[largest] = (int16_t)(taps->weights[largest] + rest); /* the sum is exactly one: flat stays flat */
+  for (int i = 0; i < taps->count; i++) {
+    reached += tap_weight(axis, pixel, first + i);
+    int rounded = (int)lrint(reached / sum * WEIGHT_ONE);
+    taps->weights[i] = (int16_t)(rounded - given);
+    given = rounded;
+  }
 }
 
 static int make_taps(const struct resample_axis *axis, struct buffer *buffer, struct error *error) {

@@ -80,6 +80,20 @@ static int open_shard(struct jig_store *store, const char *folder, int64_t numbe
   return 0;
 }
 
+static int read_category(struct jig_store *store, const char *path, const cJSON *item, struct error *error) {
+  const cJSON *id = cJSON_GetObjectItemCaseSensitive(item, "id");
+  const cJSON *name = cJSON_GetObjectItemCaseSensitive(item, "name");
+  if (!cJSON_IsNumber(id) || !cJSON_IsString(name)) return error_set(error, "%s: a category lacks id or name", path);
+  double value = id->valuedouble;
+  if (!(value > -0x1p53 && value < 0x1p53 && value == (double)(int64_t)value)) {
+    return error_set(error, "%s: category id %g is not a whole number below 2^53", path, value);
+  }
+  char *copy = arena_copy(&store->arena, name->valuestring, strlen(name->valuestring));
+  if (!copy) return error_memory(error, strlen(name->valuestring));
+  store->categories[store->category_count++] = (struct jig_category){.id = (int64_t)value, .name = copy};
+  return 0;
+}
+
 /* Categories, the background label and the number of shards. */
 static int read_dataset_json(struct jig_store *store, const char *path, const cJSON *json, struct error *error) {
   const cJSON *categories = cJSON_GetObjectItemCaseSensitive(json, "categories");
@@ -89,19 +103,17 @@ static int read_dataset_json(struct jig_store *store, const char *path, const cJ
   if (!cJSON_IsArray(categories) || !cJSON_IsArray(shards) || count < 1) {
     return error_set(error, "%s: needs the lists 'categories' and 'shards'", path);
   }
+  if (!cJSON_IsNull(background) && !(cJSON_IsNumber(background) && background->valuedouble == count)) {
+    return error_set(error, "%s: 'background_label' is neither null nor the number of categories", path);
+  }
   store->categories = calloc((size_t)count, sizeof *store->categories);
   store->shards = calloc((size_t)shard_count + 1, sizeof *store->shards);
   if (!store->categories || !store->shards) return error_memory(error, (size_t)count * sizeof *store->categories);
-  store->background = cJSON_IsNumber(background) && background->valueint == count ? count : -1;
+  store->background = cJSON_IsNumber(background) ? count : -1;
   store->shard_count = shard_count;
   const cJSON *item;
   cJSON_ArrayForEach(item, categories) {
-    const cJSON *id = cJSON_GetObjectItemCaseSensitive(item, "id");
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(item, "name");
-    if (!cJSON_IsNumber(id) || !cJSON_IsString(name)) return error_set(error, "%s: a category lacks id or name", path);
-    char *copy = arena_copy(&store->arena, name->valuestring, strlen(name->valuestring));
-    if (!copy) return error_memory(error, strlen(name->valuestring));
-    store->categories[store->category_count++] = (struct jig_category){.id = (int64_t)id->valuedouble, .name = copy};
+    if (read_category(store, path, item, error)) return -1;
   }
   return 0;
 }

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "core/dataset/toy_internal.h"
+#include "core/dataset/toy/toy.h"
 
 /* ---- a folder that goes away with the test ---- */
 

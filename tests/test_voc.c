@@ -192,7 +192,7 @@ static void test_folders(void **state) {
   make_file(root, "ImageSets/Main/bad_val.txt", "a 1\nb 2\n");
   make_file(root, "ImageSets/Main/out_val.txt", "../a\n");
   make_file(root, "ImageSets/Main/gone_val.txt", "nobody\n");
-  check_folder(root, NULL, "val", "gone.jpg=0ant b.jpg=1zebra ");
+  check_folder(root, NULL, "val", "gone.jpg=0ant b.jpg=2zebra ");
   check_folder(path, NULL, "dog_val", "a.PNG=1dog gone.jpg=0ant ");
   assert_load_fails(root, NULL, "no_val", "the list is empty");
   assert_load_fails(root, NULL, "bad_val", "bad_val.txt:2: expected a name");

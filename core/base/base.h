@@ -22,7 +22,7 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
-/* ---- error.c: errors are values -------------------------------------------------------------------------------- */
+/* ---- error.c: errors are values ---------------------------------------------------------------------------------- */
 
 struct error {
   char message[1024]; /* without a final newline; empty when nothing failed */
@@ -48,7 +48,7 @@ bool size_muladd(size_t a, size_t b, size_t c, size_t *result);
 /* Whether bytes[0..size) is well-formed UTF-8 without NUL; `*offset` (may be NULL) is the first offending byte. */
 bool utf8_valid(const char *bytes, size_t size, size_t *offset);
 
-/* ---- arena.c: many small allocations that die together --------------------------------------------------------- */
+/* ---- arena.c: many small allocations that die together ----------------------------------------------------------- */
 
 struct arena {
   struct arena_block *head;
@@ -105,7 +105,7 @@ void philox4x32(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4
  * power of four with cycle walking. The permutation is chosen by (seed, stream, pass). */
 uint64_t rng_permute(uint64_t seed, uint32_t stream, uint64_t pass, uint64_t count, uint64_t position);
 
-/* ---- file.c: read by mapping, write whole or not at all --------------------------------------------------------- */
+/* ---- file.c: read by mapping, write whole or not at all ---------------------------------------------------------- */
 
 /* A read-only mapping; an empty file maps to size 0 and non-NULL data. */
 struct file_map {
@@ -159,7 +159,7 @@ int path_format(char path[PATH_SIZE], struct error *error, const char *format, .
 
 void hash_hex(XXH128_hash_t hash, char hex[33]); /* as xxh128sum prints it */
 
-/* ---- parallel.c ------------------------------------------------------------------------------------------------- */
+/* ---- parallel.c -------------------------------------------------------------------------------------------------- */
 
 typedef int parallel_task(void *context, int worker, int64_t item, struct error *error);
 
@@ -170,8 +170,7 @@ int parallel_for(int workers, int64_t items, parallel_task *task, void *context,
 int processor_count(void);  /* that this process may run on */
 double clock_seconds(void); /* monotonic */
 
-/* ---- progress.c ---------------------------------------------------------------------------------------------------
- */
+/* ---- progress.c -------------------------------------------------------------------------------------------------- */
 
 /* One line redrawn in place on a terminal, a plain line every 10 s otherwise; nothing when `stream` is NULL. Safe to
  * call from several threads. */
@@ -191,7 +190,7 @@ void progress_add(struct progress *progress, int64_t done);
 void progress_skip(struct progress *progress, int64_t done);
 void progress_finish(struct progress *progress);
 
-/* ---- options.c ------------------------------------------------------------------------------------------------- */
+/* ---- options.c --------------------------------------------------------------------------------------------------- */
 
 enum option_kind { OPTION_SECTION, OPTION_FLAG, OPTION_INT, OPTION_REAL, OPTION_TEXT, OPTION_CHOICE };
 
@@ -214,8 +213,7 @@ enum options_result options_parse(const struct option *table, size_t count, int 
 void options_help(const struct option *table, size_t count, FILE *stream);
 cJSON *options_json(const struct option *table, size_t count); /* {"name": value, ...}; NULL when memory is out */
 
-/* ---- run.c: an output folder and its record ------------------------------------------------------------------------
- */
+/* ---- run.c: an output folder and its record ---------------------------------------------------------------------- */
 
 /* A tool's output folder. FOLDER/run.json records what the tool was asked to do (`identity`: everything that its output
  * depends on), its state, and the wall time spent so far over all attempts. The folder is locked while it is open. */

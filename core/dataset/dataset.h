@@ -54,7 +54,8 @@ struct dataset {
  *   images  may be NULL. COCO: the split's folder or images/, beside or below the file's folder. VOC: JPEGImages beside
  *           Annotations, or the XML's own folder. YOLO: labels -> images, or the labels' own folder.
  *   split   NULL: everything. COCO: picks instances_SPLIT.json. VOC: ImageSets/Main/SPLIT.txt, of which lines "NAME -1"
- *           (the class is not in the picture) are left out. YOLO: labels/SPLIT and images/SPLIT, SPLIT/labels and
+ *           (the class is not in the picture) are left out; the categories are those of all documents beside, so that
+ *           every split numbers them alike. YOLO: labels/SPLIT and images/SPLIT, SPLIT/labels and
  *           SPLIT/images, or SPLIT.txt with a list of images relative to its own folder or to `images`.
  * Nothing is looked at in the pictures but, for YOLO, their size; nor need they exist. */
 int dataset_load(struct dataset *dataset, enum dataset_format format, const char *annotations, const char *images,

@@ -6,7 +6,7 @@
 
 #include "core/dataset/dataset.h"
 
-/* ---- text.c: pieces of a file that is somewhere in memory ------------------------------------------------------- */
+/* ---- text.c: pieces of a file that is somewhere in memory -------------------------------------------------------- */
 
 struct text {
   const char *data; /* not NUL-terminated */
@@ -43,8 +43,7 @@ bool text_number(struct text text, double *value);
 double decimal_value(struct text text);
 bool decimal_integer(struct text text, int64_t *value);
 
-/* ---- build.c: data sets that grow ---------------------------------------------------------------------------------
- */
+/* ---- build.c: data sets that grow -------------------------------------------------------------------------------- */
 
 /* Copies text that came out of a file; `source` is "FILE: byte 12" or "FILE:3" for messages. The file name must be safe
  * to join with the image folder. Both refuse NUL, and bytes that are not UTF-8. */
@@ -76,8 +75,7 @@ bool id_table_add(struct id_table *table, int64_t id, int64_t position); /* fals
 int64_t id_table_find(const struct id_table *table, int64_t id);         /* position, or -1 */
 void id_table_close(struct id_table *table);
 
-/* ---- folder.c -------------------------------------------------------------------------------------------------------
- */
+/* ---- folder.c ---------------------------------------------------------------------------------------------------- */
 
 extern const char *const picture_suffixes[]; /* lower case, NULL-terminated */
 
@@ -105,8 +103,7 @@ char *path_in(struct arena *arena, const char *folder, const char *name, struct 
 size_t name_stem(const char *name);      /* length without the suffix */
 const char *name_base(const char *path); /* what follows the last slash */
 
-/* ---- voc.c, yolo.c, yolo_names.c ------------------------------------------------------------------------------------
- */
+/* ---- voc.c, yolo.c, yolo_names.c --------------------------------------------------------------------------------- */
 
 int voc_load(struct dataset *dataset, const char *annotations, const char *images, const char *split,
              struct error *error);

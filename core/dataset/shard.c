@@ -95,7 +95,9 @@ static int member_bytes(struct archive *archive, const char *name, int64_t size,
   return 0;
 }
 
-static int walk_members(struct archive *archive, shard_visit *visit, void *context, struct error *error) {
+/* `*end` is one past the bytes of the last member that has any. */
+static int walk_members(struct archive *archive, shard_visit *visit, void *context, const uint8_t **end,
+                        struct error *error) {
   for (;;) {
     struct archive_entry *entry;
     int status = archive_read_next_header(archive, &entry);
@@ -109,15 +111,19 @@ static int walk_members(struct archive *archive, shard_visit *visit, void *conte
     const uint8_t *bytes = NULL;
     int64_t size = archive_entry_size(entry);
     if (member_bytes(archive, name, size, &bytes, error)) return -1;
+    if (size > 0) *end = bytes + size;
     if (visit(context, name, bytes, (size_t)size, error)) return -1;
   }
 }
 
 int shard_walk(const uint8_t *data, size_t size, shard_visit *visit, void *context, struct error *error) {
-  /* libarchive takes a file that stops after a member for complete; a whole tar ends with two blocks of zeros. */
+  /* libarchive takes a file that stops after a member for complete; a whole tar ends with two blocks of zeros, which
+   * are not zeros of its last member. */
+  static const char unended[] = "not a whole tar file: the end mark is missing";
+  const uint8_t *end = data;
   if (size < 1024 || size % 512 != 0) return error_set(error, "not a whole tar file: %zu bytes", size);
   for (size_t i = size - 1024; i < size; i++) {
-    if (data[i] != 0) return error_set(error, "not a whole tar file: the end mark is missing");
+    if (data[i] != 0) return error_set(error, "%s", unended);
   }
   struct archive *archive = archive_read_new();
   if (!archive) return error_memory(error, 0);
@@ -125,8 +131,9 @@ int shard_walk(const uint8_t *data, size_t size, shard_visit *visit, void *conte
   if (archive_read_support_format_tar(archive) || archive_read_open_memory(archive, data, size)) {
     result = archive_failed(archive, error);
   } else {
-    result = walk_members(archive, visit, context, error);
+    result = walk_members(archive, visit, context, &end, error);
   }
+  if (result == 0 && data + size - end < 1024) result = error_set(error, "%s", unended);
   archive_read_free(archive);
   return result;
 }

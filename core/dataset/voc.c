@@ -396,6 +396,22 @@ static int voc_list_documents(const struct voc_folders *folders, const char *spl
   return status;
 }
 
+/* Adds the categories of all documents, so that every split of a data set numbers them alike. */
+static int voc_add_categories(struct dataset *dataset, const struct voc_folders *folders, struct arena *arena,
+                              XXH3_state_t *hash, struct error *error) {
+  struct dataset whole = {0};
+  struct name_list list = {0};
+  int status = voc_list_documents(folders, NULL, arena, &list, error);
+  if (status == 0) status = voc_read_documents(&whole, folders, &list, hash, error);
+  for (int64_t i = 0; i < whole.category_count && status == 0; i++) {
+    int32_t ignored;
+    status = build_category_named(dataset, text_of(whole.categories[i].name), folders->annotations, &ignored, error);
+  }
+  name_list_free(&list);
+  dataset_free(&whole);
+  return status;
+}
+
 int voc_load(struct dataset *dataset, const char *annotations, const char *images, const char *split,
              struct error *error) {
   struct voc_folders folders;
@@ -408,6 +424,7 @@ int voc_load(struct dataset *dataset, const char *annotations, const char *image
   if (voc_find(&folders, &scratch, annotations, images, error) != 0) goto done;
   if (voc_list_documents(&folders, split, &scratch, &list, error) != 0) goto done;
   if (voc_read_documents(dataset, &folders, &list, hash, error) != 0) goto done;
+  if (split != NULL && voc_add_categories(dataset, &folders, &scratch, hash, error) != 0) goto done;
   if (build_sort_categories(dataset, error) != 0) goto done;
   dataset->hash = XXH3_128bits_digest(hash);
   dataset->image_folder = arena_copy(&dataset->arena, folders.images, strlen(folders.images));

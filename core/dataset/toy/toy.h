@@ -1,19 +1,19 @@
-/* The parts of the toy renderer. A drawing is a list of filled outlines (toy_draw.c) which a shape records
- * (toy_shapes.c); a sprite is a drawing turned into pixels with a texture (toy_textures.c), relief and light
- * (toy_sprite.c); a scene is a backdrop (toy_backdrop.c) with sprites placed on it (toy_scene.c); toy.c writes scenes
+/* The parts of the toy renderer. A drawing is a list of filled outlines (draw.c) which a shape records
+ * (shapes.c); a sprite is a drawing turned into pixels with a texture (textures.c), relief and light
+ * (sprite.c); a scene is a backdrop (backdrop.c) with sprites placed on it (scene.c); toy.c writes scenes
  * to files.
  *
  * Colours are linear light as floats, 1 is white, and become bytes by a square root (gamma 2) at the very end. Shapes
  * live in a local frame, y downwards, which is scaled so that the geometric mean of width and height is 1.
  */
-#ifndef JIGSAW_CORE_DATASET_TOY_INTERNAL_H
-#define JIGSAW_CORE_DATASET_TOY_INTERNAL_H
+#ifndef JIGSAW_CORE_DATASET_TOY_TOY_H
+#define JIGSAW_CORE_DATASET_TOY_TOY_H
 
 #include "core/base/base.h"
 #include "core/dataset/dataset.h"
 #include "core/image/image.h"
 
-/* ---- colours and noise: toy_color.c ----------------------------------------------------------------------------- */
+/* ---- colours and noise: color.c ------------------------------------------------------------------------------ */
 
 struct toy_color {
   float r, g, b;
@@ -70,7 +70,7 @@ static inline bool toy_chance(struct rng *rng, float probability) {
   return toy_random(rng, 0, 1) < probability;
 }
 
-/* ---- drawings: toy_draw.c ---------------------------------------------------------------------------------------- */
+/* ---- drawings: draw.c ---------------------------------------------------------------------------------------- */
 
 struct toy_point {
   float x, y;
@@ -120,8 +120,7 @@ void toy_drawing_move(struct toy_drawing *drawing, float scale, float angle, boo
 void toy_raster(const struct toy_drawing *drawing, int first, int end, float dx, float dy, float *cover, int width,
                 int height);
 
-/* ---- shapes: toy_shapes.c ----------- ------------------------------------------------------------------------------
- */
+/* ---- shapes: shapes.c ---------------------------------------------------------------------------------------- */
 
 enum toy_shape {
   TOY_BOTTLE,
@@ -145,8 +144,7 @@ const char *toy_shape_name(enum toy_shape shape);
 enum toy_group toy_shape_group(enum toy_shape shape);
 void toy_shape_draw(struct toy_drawing *drawing, enum toy_shape shape, struct rng *rng);
 
-/* ---- textures: toy_textures.c ---------------------------------------------------------------------------------------
- */
+/* ---- textures: textures.c ------------------------------------------------------------------------------------ */
 
 enum toy_texture {
   TOY_STRIPED,
@@ -171,8 +169,7 @@ void toy_texture_row(enum toy_texture texture, const struct toy_noise *noise, co
                      int y, int count, float *share, float *shade);
 float toy_texture_period(enum toy_texture texture); /* local units */
 
-/* ---- classes: toy.c -----------------------------------------------------------------------------------------------
- */
+/* ---- classes: toy.c ---------------------------------------------------------------------------------------------- */
 
 struct toy_class {
   int id; /* COCO category id: sparse, as real data sets have them */
@@ -185,8 +182,7 @@ extern const struct toy_class toy_classes[TOY_CATEGORIES]; /* in order of fallin
 
 int toy_class_draw(struct rng *rng); /* a class by its frequency */
 
-/* ---- sprites: toy_sprite.c ------------------------------------------------------------------------------------------
- */
+/* ---- sprites: sprite.c --------------------------------------------------------------------------------------- */
 
 struct toy_look {
   struct toy_color colors[TOY_MATERIALS];
@@ -214,8 +210,7 @@ int toy_sprite_render(struct toy_sprite *sprite, struct toy_drawing *drawing, co
 void toy_sprite_free(struct toy_sprite *sprite);
 void toy_blur(float *plane, float *scratch, int width, int height, int radius); /* two box passes, edges are zero */
 
-/* ---- the canvas: toy_canvas.c
- * ---------------------------------------------------------------------------------------- */
+/* ---- the canvas: canvas.c ------------------------------------------------------------------------------------ */
 
 /* A picture in the making, with who owns each pixel (0: nobody). */
 struct toy_canvas {
@@ -251,8 +246,7 @@ struct toy_grade {
 void toy_canvas_develop(struct toy_canvas *canvas, const struct toy_grade *grade, const struct toy_noise *noise,
                         struct image *image);
 
-/* ---- backdrops: toy_backdrop.c
- * ---------------------------------------------------------------------------------------- */
+/* ---- backdrops: backdrop.c ----------------------------------------------------------------------------------- */
 
 enum toy_place { TOY_MEADOW, TOY_TABLE, TOY_FLATLAY, TOY_STUDIO, TOY_SHELF, TOY_SEA, TOY_PLACES };
 
@@ -276,8 +270,7 @@ struct toy_stage {
 void toy_backdrop_paint(struct toy_canvas *canvas, struct toy_stage *stage, const struct toy_noise *noise,
                         struct rng *rng);
 
-/* ---- scenes: toy_clutter.c, toy_scene.c
- * --------------------------------------------------------------------------------- */
+/* ---- scenes: clutter.c, scene.c -------------------------------------------------------------------------- */
 
 enum { TOY_OBJECTS_MAX = 12 };
 

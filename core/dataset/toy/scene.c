@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/dataset/toy_internal.h"
+#include "core/dataset/toy/toy.h"
 
 #define TURN 6.28318531f
 

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "core/dataset/toy_internal.h"
+#include "core/dataset/toy/toy.h"
 
 enum { JPEG_QUALITY = 90, SCENES_MAX = 999999 };
 

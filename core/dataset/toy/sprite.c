@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/dataset/toy_internal.h"
+#include "core/dataset/toy/toy.h"
 
 enum { PLANES = 7, MARGIN = 3 };
 

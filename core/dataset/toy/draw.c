@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <math.h>
 
-#include "core/dataset/toy_internal.h"
+#include "core/dataset/toy/toy.h"
 
 #define TURN 6.28318531f
 
