@@ -1,6 +1,8 @@
 """What the end-to-end tests of jigsaw-gen share: finding and running it, scratch folders, toy data, digests.
 
-Environment: JIGSAW_BIN, the folder of the tools (build/bin when unset); JIGSAW_TEST_SCALE, a factor on the amount of
+    python3 tests/python/test_gen_NAME.py [FOLDER-OF-THE-TOOLS] [unittest's arguments]
+
+Environment: JIGSAW_BIN, the folder of the tools where it is not an argument (else build/bin); JIGSAW_TEST_SCALE, a factor on the amount of
 work, for slow builds; JIGSAW_TEST_SEED, to repeat what chance chose; JIGSAW_TEST_DATA, a folder of real data sets.
 """
 
@@ -18,7 +20,8 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(os.environ.get("JIGSAW_BIN") or ROOT / "build" / "bin")
+given = sys.argv.pop(1) if len(sys.argv) > 1 and os.path.isdir(sys.argv[1]) else os.environ.get("JIGSAW_BIN")
+BIN = Path(given or ROOT / "build" / "bin").resolve()
 TOOL = BIN / "jigsaw-gen"
 SCALE = float(os.environ.get("JIGSAW_TEST_SCALE") or 1)
 SEED = int(os.environ.get("JIGSAW_TEST_SEED") or time.time_ns() % 10**9)
