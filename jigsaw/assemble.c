@@ -23,7 +23,7 @@ static void plan_shortage(struct jig_assembler *assembler) {
   for (int group = 0; group < JIG_GROUPS; group++) {
     int64_t own = jig_store_group_count(assembler->store, group);
     const enum jig_group *helper = helpers[group];
-    assembler->other[group] = jig_store_group_count(assembler->store, helper[0]) > 0 ? helper[0] : helper[1];
+    assembler->other[group] = jig_store_group_count(assembler->store, helper[0]) > own ? helper[0] : helper[1];
     int64_t others = jig_store_group_count(assembler->store, assembler->other[group]);
     double asked = (double)assembler->epoch_length * (group == JIG_SQUARE ? 2 : 1);
     double kept = (double)own * assembler->options.repeat_max / asked;

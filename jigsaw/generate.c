@@ -222,10 +222,8 @@ static int reuse_shard(struct generation *work, const char *tar, const char *ind
     if (*reused && head->images_broken > 0) {
       struct error reason = {0};
       const char *text = (const char *)map.data + (map.size - head->text_size);
-      const char *end = memchr(text, '\n', head->text_size); /* a damaged index may have none */
-      size_t length = end ? (size_t)(end - text) : head->text_size;
-      if (length >= sizeof reason.message) length = sizeof reason.message - 1;
-      error_set(&reason, "%.*s", (int)length, text);
+      const char *end = memchr(text, '\n', head->text_size);
+      if (end) error_set(&reason, "%.*s", (int)(end - text), text);
       result = tolerate_broken(work, first, &reason, head->images_broken, error);
     }
   }

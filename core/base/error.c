@@ -4,7 +4,12 @@
 #include <stdarg.h>
 #include <string.h>
 
-int(error_set)(struct error *error, const char *format, ...) {
+#undef error_set /* what base.h tells the analyser */
+#undef error_system
+#undef error_context
+#undef error_memory
+
+int error_set(struct error *error, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(error->message, sizeof error->message, format, arguments);
@@ -33,7 +38,7 @@ static const char *system_hint(int code) {
   }
 }
 
-int(error_system)(struct error *error, const char *format, ...) {
+int error_system(struct error *error, const char *format, ...) {
   int code = errno;
   va_list arguments;
   va_start(arguments, format);
@@ -44,7 +49,7 @@ int(error_system)(struct error *error, const char *format, ...) {
   return -1;
 }
 
-int(error_context)(struct error *error, const char *format, ...) {
+int error_context(struct error *error, const char *format, ...) {
   struct error inner = *error;
   va_list arguments;
   va_start(arguments, format);
@@ -55,7 +60,7 @@ int(error_context)(struct error *error, const char *format, ...) {
   return -1;
 }
 
-int(error_memory)(struct error *error, size_t bytes) {
+int error_memory(struct error *error, size_t bytes) {
   return error_set(error, "out of memory (%zu bytes asked for)", bytes);
 }
 
