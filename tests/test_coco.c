@@ -45,7 +45,7 @@ static void test_bad_files(void **state) {
       {WITH(ANNOTATIONS("{\"image_id\":1,\"category_id\":3}")), "an annotation has no \"bbox\""},
       {WITH(ANNOTATIONS(ANNOTATION("null"))), "expected a bbox [x, y, width, height]"},
       {WITH(ANNOTATIONS(ANNOTATION("[1,2,3]"))), "but has 3"},
-      {WITH(ANNOTATIONS(ANNOTATION("[]"))), "not 0"},
+      {WITH(ANNOTATIONS(ANNOTATION("[]"))), "but has 0"},
       {WITH(ANNOTATIONS(ANNOTATION("[1,2,3,4,5]"))), "more than 4"},
       {WITH(ANNOTATIONS(ANNOTATION("[1,2,3,null]"))), "expected a number in bbox"},
       {WITH(ANNOTATIONS(ANNOTATION("[1,2,3,\"4\"]"))), "expected a number in bbox"},
