@@ -371,6 +371,31 @@ static void test_distributions(void **state) {
   test_scratch_remove(folder);
 }
 
+/* Samples a little wider than region 0: each of the few crops, the first and the last included, is as likely. */
+static void test_crop_ends(void **state) {
+  (void)state;
+  enum { PLANS = 10000, WIDER = 6 };
+  char folder[64];
+  struct rng rng;
+  rng_init(&rng, test_seed(), RNG_TEST, 7, 0);
+  test_scratch(folder);
+  struct jig_store *store = fake_store(folder, &rng, (int[]){20, 20, 20}, 64 + WIDER);
+  struct jig_assemble_options options = jig_assemble_defaults();
+  options.seed = rng_u32(&rng);
+  options.scale_low = options.scale_high = 1;
+  struct jig_assembler assembler = init_assembler(store, &options);
+  int bins[WIDER + 1] = {0};
+  for (int64_t i = 0; i < PLANS; i++) {
+    struct jig_tile tiles[JIG_REGIONS];
+    jig_plan(&assembler, 0, i, tiles);
+    assert_true(tiles[0].crop_x >= 0 && tiles[0].crop_x <= WIDER);
+    bins[tiles[0].crop_x]++;
+  }
+  check_uniform(bins, WIDER + 1, "crop");
+  jig_store_close(store);
+  test_scratch_remove(folder);
+}
+
 static void test_flip_option(void **state) {
   (void)state;
   enum { PLANS = 4000 };
@@ -473,9 +498,9 @@ static void test_shortage(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_regions),  cmocka_unit_test(test_refused_options), cmocka_unit_test(test_every_plan),
-      cmocka_unit_test(test_decks),    cmocka_unit_test(test_distributions),   cmocka_unit_test(test_flip_option),
-      cmocka_unit_test(test_shortage),
+      cmocka_unit_test(test_regions),     cmocka_unit_test(test_refused_options), cmocka_unit_test(test_every_plan),
+      cmocka_unit_test(test_decks),       cmocka_unit_test(test_distributions),   cmocka_unit_test(test_crop_ends),
+      cmocka_unit_test(test_flip_option), cmocka_unit_test(test_shortage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
