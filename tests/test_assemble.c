@@ -1,13 +1,12 @@
 /* Which samples jigsaws hold and where: properties of thousands of plans, and their distributions, on stores of which
- * only the records matter.
- *
- * Statistical bounds are five standard deviations: one false alarm in about a million and a half comparisons. */
+ * only the records matter. */
 #include "jigsaw/assemble.h"
 
 #include <math.h>
 
 #include "tests/test_support.h"
 
+#include "tests/statistics.h"
 #include "tests/store_support.h"
 
 static const enum jig_group REGION_GROUPS[JIG_REGIONS] = {JIG_SQUARE, JIG_WIDE, JIG_TALL, JIG_SQUARE};
@@ -313,19 +312,6 @@ static void test_decks(void **state) {
 
 /* ---- distributions ---- */
 
-static void check_uniform(const int *bins, int count, const char *what) {
-  double total = 0, chi = 0, degrees = count - 1;
-  for (int i = 0; i < count; i++) {
-    total += bins[i];
-  }
-  for (int i = 0; i < count; i++) {
-    chi += pow(bins[i] - total / count, 2) / (total / count);
-  }
-  if (!(fabs(chi - degrees) <= 6 * sqrt(2 * degrees))) { /* six: its upper tail is heavier than the normal's */
-    fail_msg("%s: chi-square %g with %g degrees of freedom", what, chi, degrees);
-  }
-}
-
 static int bin_of(double value, int bins) { /* of [0, 1] */
   int bin = (int)(value * bins);
   return bin < 0 ? 0 : bin < bins ? bin : bins - 1;
@@ -343,7 +329,8 @@ static void test_distributions(void **state) {
   struct jig_assemble_options options = jig_assemble_defaults();
   options.seed = rng_u32(&rng);
   struct jig_assembler assembler = init_assembler(store, &options);
-  int scales[BINS] = {0}, crops[2][BINS] = {0}, flips = 0, both[2][2] = {0};
+  int64_t scales[BINS] = {0}, crops[2][BINS] = {0}, both[2][2] = {0};
+  int flips = 0;
   for (int64_t i = 0; i < PLANS; i++) {
     struct jig_tile tiles[JIG_REGIONS];
     jig_plan(&assembler, 0, i, tiles);
@@ -384,7 +371,7 @@ static void test_crop_ends(void **state) {
   options.seed = rng_u32(&rng);
   options.scale_low = options.scale_high = 1;
   struct jig_assembler assembler = init_assembler(store, &options);
-  int bins[WIDER + 1] = {0};
+  int64_t bins[WIDER + 1] = {0};
   for (int64_t i = 0; i < PLANS; i++) {
     struct jig_tile tiles[JIG_REGIONS];
     jig_plan(&assembler, 0, i, tiles);

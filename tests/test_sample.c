@@ -1,11 +1,11 @@
-/* Samples of random data sets: what holds of each one, and how they are distributed.
- *
- * Statistical bounds are five standard deviations: one false alarm in about a million and a half comparisons. */
+/* Samples of random data sets: what holds of each one, and how they are distributed. */
 #include "jigsaw/sample.h"
 
 #include <math.h>
 
 #include "tests/test_support.h"
+
+#include "tests/statistics.h"
 
 enum { IMAGES_MOST = 6, BOXES_MOST = 80, ROUNDS = 6000 };
 
@@ -329,21 +329,6 @@ static void start_scene(struct scene *scene, int width, int height, int boxes) {
   *scene = (struct scene){.images = {{.width = width, .height = height, .box_count = boxes}}};
   scene->dataset = (struct dataset){
       .images = scene->images, .boxes = scene->boxes, .image_count = 1, .box_count = boxes, .category_count = 1};
-}
-
-/* Bins that should be equally full. Chi-square has mean df and variance 2 df. */
-static void check_uniform(const int64_t *bins, int count, const char *what) {
-  double total = 0, chi = 0;
-  for (int i = 0; i < count; i++) {
-    total += (double)bins[i];
-  }
-  for (int i = 0; i < count; i++) {
-    chi += pow((double)bins[i] - total / count, 2) / (total / count);
-  }
-  double degrees = count - 1;
-  if (!(fabs(chi - degrees) <= 6 * sqrt(2 * degrees))) { /* six: its upper tail is heavier than the normal's */
-    fail_msg("%s: chi-square %g with %g degrees of freedom", what, chi, degrees);
-  }
 }
 
 enum { SHIFTS = 40, TRIALS = 40000 }; /* a side of 2 * SHIFTS + 1 pixels moves by 0 .. SHIFTS */
