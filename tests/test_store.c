@@ -105,7 +105,7 @@ static void break_picture(struct rng *rng, struct scenery *scenery, struct datas
   switch (below(rng, 3)) {
   case 0:
     assert_ok(file_read(&bytes, path, &error), error);
-    write_bytes(path, bytes.data, (size_t)below(rng, 60));
+    write_bytes(path, bytes.data, (size_t)below(rng, 30)); /* within the header: nothing can be sound */
     buffer_free(&bytes);
     return;
   case 1:
