@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { JPEG_SIDE_MAX = 65500 }; /* libjpeg's */
+
 int jig_extractor_init(struct jig_extractor *extractor, struct error *error) {
   *extractor = (struct jig_extractor){.cutter = jpeg_cutter_new()};
   return extractor->cutter ? 0 : error_memory(error, 0);
@@ -62,6 +64,10 @@ static enum jig_extract_result encode_crops(struct jig_extractor *extractor, int
   if (image_decode(file->data, file->size, NULL, &extractor->picture, error)) return JIG_EXTRACT_BROKEN;
   for (size_t i = 0; i < samples->count; i++) {
     struct rect part = samples->items[i].rect, inner = {0, 0, part.w, part.h};
+    if (part.w > JPEG_SIDE_MAX || part.h > JPEG_SIDE_MAX) {
+      error_set(error, "a sample of %d x %d pixels is larger than a JPEG can be", part.w, part.h);
+      return JIG_EXTRACT_BROKEN;
+    }
     if (copy_part(&extractor->picture, part, &extractor->part, error) ||
         image_encode_jpeg(&extractor->part, quality, &extractor->encoded, error) ||
         keep_crop(extractor, i, inner, error)) {

@@ -1,5 +1,6 @@
 #include "jigsaw/store.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +86,7 @@ static int read_category(struct jig_store *store, const char *path, const cJSON 
   const cJSON *name = cJSON_GetObjectItemCaseSensitive(item, "name");
   if (!cJSON_IsNumber(id) || !cJSON_IsString(name)) return error_set(error, "%s: a category lacks id or name", path);
   double value = id->valuedouble;
-  if (!(value > -0x1p53 && value < 0x1p53 && value == (double)(int64_t)value)) {
+  if (!(fabs(value) < 0x1p53 && value == floor(value))) {
     return error_set(error, "%s: category id %g is not a whole number below 2^53", path, value);
   }
   char *copy = arena_copy(&store->arena, name->valuestring, strlen(name->valuestring));

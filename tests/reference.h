@@ -68,7 +68,7 @@ static inline void reference_axis(const double *source, double *target, int from
       weights[j] = fmax(0, 1 - fabs(j + 0.5 - center) / support);
       sum += weights[j];
       if (weights[j] > 0) last = j;
-      if (weights[j] > 0 && j < first) first = j;
+      if (j < first && weights[j] > 0) first = j;
     }
     for (size_t line = 0; line < count; line++) {
       double value = 0;

@@ -1,4 +1,4 @@
-/* Rectangles of JPEG pictures equal, bit for bit, the same rectangles of a plain full decode written here. */
+/* Rectangles of JPEG pictures equal, bit for bit, the same rectangles of a plain full decode. */
 #include <fts.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <jpeglib.h>
 
 #include "tests/image_support.h"
+#include "tests/reference.h"
 
 enum { IMAGES = 1500, RECTANGLES = 8 };
 
@@ -148,45 +149,6 @@ static void encode(struct rng *rng, const struct recipe *recipe, uint8_t **bytes
   jpeg_destroy_compress(&target);
 }
 
-/* ---- the plain decode ---- */
-
-static void plain_row(const struct jpeg_decompress_struct *source, const uint8_t *row, uint8_t *target) {
-  if (source->output_components == 3) {
-    memcpy(target, row, (size_t)source->output_width * 3);
-    return;
-  }
-  for (size_t x = 0; x < source->output_width; x++) {
-    double black = source->saw_Adobe_marker ? row[4 * x + 3] : 255 - row[4 * x + 3];
-    for (size_t c = 0; c < 3; c++) {
-      double ink = source->saw_Adobe_marker ? row[4 * x + c] : 255 - row[4 * x + c];
-      target[3 * x + c] = (uint8_t)lround(ink * black / 255);
-    }
-  }
-}
-
-static struct image plain_decode(const uint8_t *bytes, size_t size) {
-  struct jpeg_decompress_struct source;
-  struct jpeg_error_mgr manager;
-  source.err = jpeg_std_error(&manager);
-  jpeg_create_decompress(&source);
-  jpeg_mem_src(&source, bytes, size);
-  jpeg_read_header(&source, TRUE);
-  source.out_color_space = source.num_components == 4 ? JCS_CMYK : JCS_RGB;
-  jpeg_start_decompress(&source);
-  struct image image = {(int)source.output_width, (int)source.output_height, NULL};
-  image.pixels = malloc((size_t)image.width * (size_t)image.height * 3);
-  uint8_t *row = malloc((size_t)image.width * 4);
-  assert_true(image.pixels && row);
-  for (size_t y = 0; y < source.output_height; y++) {
-    jpeg_read_scanlines(&source, &row, 1);
-    plain_row(&source, row, image.pixels + y * (size_t)image.width * 3);
-  }
-  free(row);
-  jpeg_finish_decompress(&source);
-  jpeg_destroy_decompress(&source);
-  return image;
-}
-
 /* ---- properties ---- */
 
 static int random_edge(struct rng *rng, int length) {
@@ -242,7 +204,7 @@ static void test_rectangles_equal(void **state) {
     rng_init(&rng, seed, RNG_TEST, 0, (uint64_t)i);
     struct recipe recipe = random_recipe(&rng);
     encode(&rng, &recipe, &bytes, &size);
-    struct image whole = plain_decode(bytes, size);
+    struct image whole = reference_decode(bytes, size);
     struct rect all = {0, 0, recipe.width, recipe.height};
     check_rect(bytes, size, &whole, all, &cut, recipe_text(&recipe, text));
     for (int j = 0; j < RECTANGLES; j++) {
@@ -271,7 +233,7 @@ static void test_truncation_is_noticed(void **state) {
     struct recipe recipe = random_recipe(&rng);
     recipe.arithmetic = false; /* whose decoder takes missing bytes for zeros, as the standard has it */
     encode(&rng, &recipe, &bytes, &size);
-    struct image whole = plain_decode(bytes, size);
+    struct image whole = reference_decode(bytes, size);
     recipe_text(&recipe, text);
     size_t kept = chance(&rng, 0.2) ? size - 3 : (size_t)below(&rng, (int)size - 2);
     bool sequential = !recipe.progressive && !recipe.separate_scans;
@@ -327,7 +289,7 @@ static int check_file(void *context, int worker, int64_t item, struct error *err
   if (image_decode(bytes, size, &part, &scratch->cut, error)) return error_context(error, "%s", path);
   if (first_difference(&scratch->whole, part, &scratch->cut) >= 0) return error_set(error, "%s: rectangle", path);
   if (info.format != IMAGE_JPEG || chance(&rng, 0.8)) return 0;
-  struct image plain = plain_decode(bytes, size);
+  struct image plain = reference_decode(bytes, size);
   int at = first_difference(&plain, all, &scratch->whole);
   image_free(&plain);
   return at < 0 ? 0 : error_set(error, "%s: differs from the plain decode", path);

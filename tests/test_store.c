@@ -478,6 +478,43 @@ static void test_too_many_broken(void **state) {
   free(scenery);
 }
 
+/* A sample that no JPEG can hold breaks its own picture, not the run. */
+static void test_too_long_for_jpeg(void **state) {
+  (void)state;
+  struct jig_generate_options options = store_options(test_seed());
+  struct dataset_category category = {.id = 1, .name = "line"};
+  struct dataset_image images[] = {{.id = 1, .file_name = "a.png", .box_count = 1},
+                                   {.id = 2, .file_name = "a.png", .box_count = 1, .first_box = 1}};
+  struct dataset_box boxes[] = {{.id = 1, .w = 70000, .h = 2}, {.id = 2, .w = 30000, .h = 2}};
+  struct image picture = {0};
+  struct buffer png = {0};
+  struct error error;
+  char folder[64], path[96];
+  test_scratch(folder);
+  struct dataset dataset = {.categories = &category,
+                            .images = images,
+                            .boxes = boxes,
+                            .category_count = 1,
+                            .image_count = 2,
+                            .box_count = 2,
+                            .image_folder = folder};
+  assert_ok(image_alloc(&picture, 70000, 2, &error), error);
+  assert_ok(image_encode_png(&picture, &png, &error), error);
+  snprintf(path, sizeof path, "%s/a.png", folder);
+  write_bytes(path, png.data, png.size);
+  options.max_bad = 50;
+  options.extract.sample.negatives = 0;
+  snprintf(path, sizeof path, "%s/store", folder);
+  write_store(&dataset, &options, path);
+  struct jig_store *store = open_store(path);
+  assert_int_equal(jig_store_count(store), 1);
+  assert_int_equal(jig_store_head(store, 0)->images_broken, 1);
+  jig_store_close(store);
+  image_free(&picture);
+  buffer_free(&png);
+  test_scratch_remove(folder);
+}
+
 static void test_toy(void **state) {
   (void)state;
   uint64_t seed = test_seed();
@@ -530,8 +567,11 @@ static void test_real_pictures(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_made_pictures),   cmocka_unit_test(test_same_bytes),
-      cmocka_unit_test(test_too_many_broken), cmocka_unit_test(test_toy),
+      cmocka_unit_test(test_made_pictures),
+      cmocka_unit_test(test_same_bytes),
+      cmocka_unit_test(test_too_many_broken),
+      cmocka_unit_test(test_too_long_for_jpeg),
+      cmocka_unit_test(test_toy),
       cmocka_unit_test(test_real_pictures),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
