@@ -6,8 +6,8 @@
  *   STORE/DONE                 empty; written last: without it the store is not finished
  *
  * A crop from a JPEG source holds the source's own DCT coefficients, cut at MCU boundaries; the sample is the exact
- * rectangle inside it. Shards are mapped, not read; opening checks every record once, and the records of a million samples
- * are 88 MB of shared, clean memory.
+ * rectangle inside it. Shards are mapped, not read; opening checks every record once, and the records of a million
+ * samples are 88 MB of shared, clean memory.
  */
 #ifndef JIGSAW_JIGSAW_STORE_H
 #define JIGSAW_JIGSAW_STORE_H
