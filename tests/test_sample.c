@@ -230,7 +230,10 @@ static bool samples_equal(const struct jig_samples *a, const struct jig_samples 
   if (a->count != b->count) return false;
   for (size_t i = 0; i < a->count; i++) {
     const struct jig_sample *p = &a->items[i], *q = &b->items[i];
-    if (memcmp(&p->rect, &q->rect, sizeof p->rect) || memcmp(p->box, q->box, sizeof p->box)) return false;
+    if (memcmp(&p->rect, &q->rect, sizeof p->rect) != 0) return false;
+    for (int k = 0; k < 4; k++) {
+      if (p->box[k] != q->box[k]) return false;
+    }
     if (p->annotation_id != q->annotation_id || p->category != q->category) return false;
   }
   return true;

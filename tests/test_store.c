@@ -24,7 +24,8 @@ static struct image random_picture(struct rng *rng) {
   struct image picture = {width, height, reference_memory((size_t)width * (size_t)height * 4)}; /* room for CMYK */
   double noise = rng_range(rng, 0, 40);
   for (int i = 0; i < width * height * 4; i++) {
-    double wave = 128 + 80 * sin(i / 4 % width * 0.1 + i % 4) * cos(i / 4 / width * (0.05 + i % 4 * 0.03));
+    int x = i / 4 % width, y = i / 4 / width, channel = i % 4;
+    double wave = 128 + 80 * sin(x * 0.1 + channel) * cos(y * (0.05 + channel * 0.03));
     picture.pixels[i] = (uint8_t)(wave + noise * rng_uniform(rng));
   }
   return picture;
