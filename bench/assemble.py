@@ -12,8 +12,8 @@ import time
 
 from PIL import Image
 
-from gen import coco_repeated, toy
-from support import DATA, alternate, machine, median_ratio, tool
+from gen import COCO, coco_repeated, toy
+from support import alternate, machine, median_ratio, tool
 
 
 def read_plan(store, jigsaws):
@@ -79,7 +79,7 @@ def main():
     arguments = parser.parse_args()
     print(f"{time.strftime('%Y-%m-%d')}, {machine()}")
     with tempfile.TemporaryDirectory(prefix="jigsaw-bench-") as scratch:
-        if os.path.isdir(os.path.join(DATA, "coco128")):
+        if os.path.isdir(COCO):
             compare("COCO crops", *coco_repeated(scratch, 128), scratch, arguments.jigsaws, arguments.repeats)
         compare("toy crops", *toy(scratch, 300), scratch, arguments.jigsaws, arguments.repeats)
 

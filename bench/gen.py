@@ -15,13 +15,12 @@ import time
 
 from support import BIN, DATA, HERE, alternate, machine, median_ratio, tool
 
-COCO = [("coco128", "train2017", "annotations/instances_train2017.json")]
+COCO = os.path.join(DATA, "coco128")
 
 
 def coco_repeated(folder, images):
     """The images of coco128, with all their boxes, under new ids until there are `images` of them."""
-    name, pictures, annotations = COCO[0]
-    with open(os.path.join(DATA, name, annotations)) as f:
+    with open(os.path.join(COCO, "annotations", "instances_train2017.json")) as f:
         data = json.load(f)
     repeated = {"categories": data["categories"], "images": [], "annotations": []}
     by_image = {}
@@ -44,7 +43,7 @@ def coco_repeated(folder, images):
     path = os.path.join(folder, "coco.json")
     with open(path, "w") as f:
         json.dump(repeated, f)
-    return path, os.path.join(DATA, name, pictures)
+    return path, os.path.join(COCO, "train2017")
 
 
 def toy(folder, images):
@@ -100,8 +99,8 @@ def compare(title, annotations, pictures, scratch, workers, repeats):
     per_crop = median_ratio(seconds["jigsaw-gen"], seconds["pillow"]) * samples / counts[0]
     of_limit = median_ratio(seconds["jigsaw-gen"], seconds["limit"])
     print(f"\n{title}: {len(names)} images, {workers} worker(s), medians of {repeats}")
-    print(f"| | img/s | crops/s | ratio |")
-    print(f"|---|---|---|---|")
+    print("| | img/s | crops/s | ratio |")
+    print("|---|---|---|---|")
     print(f"| jigsaw-gen (whole process) | {len(names) / ours:.0f} | {samples / ours:.0f} | |")
     print(f"| (a) Pillow, {workers} process(es) | {len(names) / pillow:.0f} | {counts[0] / pillow:.0f} "
           f"| we are {per_crop:.2f} x as fast (target 1.35) |")
@@ -117,7 +116,7 @@ def main():
     arguments = parser.parse_args()
     print(f"{time.strftime('%Y-%m-%d')}, {machine()}, tools in {os.path.relpath(BIN)}")
     with tempfile.TemporaryDirectory(prefix="jigsaw-bench-") as scratch:
-        if os.path.isdir(os.path.join(DATA, "coco128")):
+        if os.path.isdir(COCO):
             annotations, pictures = coco_repeated(scratch, arguments.images)
             compare("COCO", annotations, pictures, scratch, arguments.workers, arguments.repeats)
         annotations, pictures = toy(scratch, arguments.images)

@@ -35,7 +35,7 @@ static void draw_tile(struct image *sheet, const struct jig_assembler *assembler
 
 /* A sheet about one and a half times as wide as high. */
 static int sheet_columns(int count) {
-  int columns = (int)ceil(sqrt(1.5 * count));
+  int columns = (int)floor(sqrt(1.5 * count) + 0.5);
   return columns < 1 ? 1 : columns;
 }
 

@@ -201,7 +201,7 @@ struct option {
   void *value;          /* bool *, int64_t *, double *, const char **, int * (index into choices); holds the default */
   const char *argument; /* "N", "FILE", ... ; for a choice NULL: "a|b|c" is made from choices */
   const char *help;
-  double low, high;           /* inclusive bounds for INT and REAL; both 0: unbounded */
+  double low, high;           /* inclusive bounds for INT and REAL; both 0: unbounded; an INT default below: off */
   const char *const *choices; /* NULL-terminated */
 };
 

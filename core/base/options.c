@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HELP_COLUMN = 36 };
+
 static bool option_named(const struct option *option, const char *name, size_t length) {
   return option->kind != OPTION_SECTION && strlen(option->name) == length && !memcmp(option->name, name, length);
 }
@@ -110,6 +112,7 @@ enum options_result options_parse(const struct option *table, size_t count, int 
 static void print_default(const struct option *option, FILE *stream) {
   switch (option->kind) {
   case OPTION_INT:
+    if (option_bounded(option) && (double)*(const int64_t *)option->value < option->low) break; /* off */
     fprintf(stream, " [%lld]", (long long)*(const int64_t *)option->value);
     break;
   case OPTION_REAL:
@@ -140,10 +143,15 @@ void options_help(const struct option *table, size_t count, FILE *stream) {
       snprintf(argument, sizeof argument, "%s", option->argument);
     }
     int width = fprintf(stream, "  --%s %s", option->name, argument);
-    fprintf(stream, "%*s%s", width < 34 ? 34 - width : 2, "", option->help);
+    if (width > HELP_COLUMN - 2) {
+      fputc('\n', stream);
+      width = 0;
+    }
+    fprintf(stream, "%*s%s", HELP_COLUMN - width, "", option->help);
     print_default(option, stream);
     fputc('\n', stream);
   }
+  fprintf(stream, "  %-*s%s\n  %-*s%s\n", HELP_COLUMN - 2, "--help", "this", HELP_COLUMN - 2, "--version", "which one");
 }
 
 cJSON *options_json(const struct option *table, size_t count) {
