@@ -34,7 +34,6 @@ struct draft {
   size_t capacity;
   struct buffer text;
   XXH3_state_t *source_hash;
-  int64_t added; /* images counted by progress, taken back if the shard fails */
 };
 
 int64_t jig_run_length(int64_t items) {
@@ -75,7 +74,7 @@ static int32_t label_of(const struct generation *work, const struct jig_sample *
   return work->options->background ? (int32_t)work->dataset->category_count : -1;
 }
 
-/* KEY.json: what docs/STORE.md lists. */
+/* KEY.json: what docs/FORMATS.md lists. */
 static int describe_sample(const struct generation *work, const struct dataset_image *image,
                            const struct jig_sample *sample, const struct jig_record *record, struct buffer *text,
                            struct error *error) {

@@ -1,6 +1,6 @@
 /* jigsaw/store - the sample store: every sample of a data set as a JPEG crop, in tar shards with random access.
  *
- *   STORE/shards/000000.tar    KEY.jpg + KEY.json of each sample (docs/STORE.md), readable by Python's webdataset
+ *   STORE/shards/000000.tar    KEY.jpg + KEY.json of each sample (docs/FORMATS.md), readable by Python's webdataset
  *   STORE/shards/000000.idx    one record a sample: where its bytes are, category, rectangles
  *   STORE/dataset.json         categories, counts, options, checksums
  *   STORE/DONE                 empty; written last: without it the store is not finished
