@@ -5,8 +5,12 @@
 
 #include "jigsaw/generate.h"
 
-/* Everything the command line says. */
+enum { OPTION_COUNT = 48 };
+
+/* Everything the command line says, and the table that it was read with. */
 struct arguments {
+  struct option table[OPTION_COUNT];
+  size_t option_count;
   const char *annotations, *images, *out, *split, *template, *preview, *check;
   int format;
   int64_t seed, toy, workers, preview_count;
@@ -14,8 +18,6 @@ struct arguments {
   bool dry_run, overwrite, quiet;
   struct jig_generate_options generate;
 };
-
-enum { OPTION_COUNT = 48 };
 
 static const char *const formats[] = {"auto", "coco", "voc", "yolo", NULL};
 static const char *const shifts[] = {"uniform", "symmetric", "full", NULL};
@@ -42,7 +44,7 @@ static const char usage[] =
     "where it was when the same command is given again.\n"
     "\n";
 
-static size_t make_options(struct arguments *a, struct option table[OPTION_COUNT]) {
+static void make_options(struct arguments *a) {
   struct jig_generate_options *g = &a->generate;
   struct jig_sample_options *s = &g->extract.sample;
   struct jig_assemble_options *j = &g->assemble;
@@ -94,8 +96,8 @@ static size_t make_options(struct arguments *a, struct option table[OPTION_COUNT
       {OPTION_FLAG, "quiet", &a->quiet, NULL, "no progress, no summary", 0, 0, NULL},
   };
   _Static_assert(COUNT_OF(options) <= OPTION_COUNT, "raise OPTION_COUNT");
-  memcpy(table, options, sizeof options);
-  return COUNT_OF(options);
+  memcpy(a->table, options, sizeof options);
+  a->option_count = COUNT_OF(options);
 }
 
 static struct arguments default_arguments(void) {
@@ -145,9 +147,9 @@ static int finish_arguments(struct arguments *a, struct error *error) {
   return 0;
 }
 
-static cJSON *make_identity(const struct option *table, size_t count, const struct dataset *dataset) {
+static cJSON *make_identity(const struct arguments *a, const struct dataset *dataset) {
   char hex[33];
-  cJSON *identity = options_json(table, count);
+  cJSON *identity = options_json(a->table, a->option_count);
   for (size_t i = 0; identity && i < COUNT_OF(not_identity); i++) {
     cJSON_DeleteItemFromObjectCaseSensitive(identity, not_identity[i]);
   }
@@ -238,7 +240,11 @@ static int record_facts(struct run *run, const struct arguments *a, const struct
       {"workers", (double)a->generate.workers},
   };
   cJSON_DeleteItemFromObjectCaseSensitive(run->json, "device");
-  if (!cJSON_AddStringToObject(run->json, "device", "cpu")) return error_memory(error, 0);
+  cJSON_DeleteItemFromObjectCaseSensitive(run->json, "arguments");
+  if (!cJSON_AddStringToObject(run->json, "device", "cpu") ||
+      !cJSON_AddItemToObject(run->json, "arguments", options_json(a->table, a->option_count))) {
+    return error_memory(error, 0);
+  }
   for (size_t i = 0; i < COUNT_OF(facts); i++) {
     cJSON_DeleteItemFromObjectCaseSensitive(run->json, facts[i].name);
     if (!cJSON_AddNumberToObject(run->json, facts[i].name, facts[i].value)) return error_memory(error, 0);
@@ -288,11 +294,10 @@ static int finish_store(const struct arguments *a, const struct dataset *dataset
   return result;
 }
 
-static int generate(struct arguments *a, const struct dataset *dataset, const struct option *table, size_t count,
-                    struct error *error) {
+static int generate(struct arguments *a, const struct dataset *dataset, struct error *error) {
   struct run run;
   struct progress progress;
-  cJSON *identity = make_identity(table, count, dataset);
+  cJSON *identity = make_identity(a, dataset);
   if (run_open(&run, a->out, "jigsaw-gen", identity, a->overwrite, products, error)) return -1;
   a->generate.run = &run;
   int result = 0;
@@ -315,7 +320,7 @@ static int generate(struct arguments *a, const struct dataset *dataset, const st
   return result;
 }
 
-static int run_dataset(struct arguments *a, const struct option *table, size_t count, struct error *error) {
+static int run_dataset(struct arguments *a, struct error *error) {
   struct dataset dataset;
   double started = clock_seconds();
   if (dataset_load(&dataset, a->format, a->annotations, a->images, a->split, error)) return -1;
@@ -325,20 +330,19 @@ static int run_dataset(struct arguments *a, const struct option *table, size_t c
             (long long)dataset.category_count, clock_seconds() - started);
   }
   int result = check_dataset(a, &dataset, error);
-  if (result == 0) result = a->dry_run ? dry_run(a, &dataset, error) : generate(a, &dataset, table, count, error);
+  if (result == 0) result = a->dry_run ? dry_run(a, &dataset, error) : generate(a, &dataset, error);
   dataset_free(&dataset);
   return result;
 }
 
 int main(int argc, char **argv) {
   struct arguments arguments = default_arguments();
-  struct option table[OPTION_COUNT];
   struct error error = {0};
-  size_t count = make_options(&arguments, table);
-  enum options_result parsed = options_parse(table, count, argc, argv, &error);
+  make_options(&arguments);
+  enum options_result parsed = options_parse(arguments.table, arguments.option_count, argc, argv, &error);
   if (parsed == OPTIONS_HELP || argc == 1) {
     fputs(usage, stdout);
-    options_help(table, count, stdout);
+    options_help(arguments.table, arguments.option_count, stdout);
     return argc == 1 ? 2 : 0;
   }
   if (parsed == OPTIONS_VERSION) {
@@ -351,7 +355,7 @@ int main(int argc, char **argv) {
   }
   int result = arguments.check      ? check_store(&arguments, &error)
                : arguments.toy >= 0 ? make_toy(&arguments, &error)
-                                    : run_dataset(&arguments, table, count, &error);
+                                    : run_dataset(&arguments, &error);
   if (result == 0) return 0;
   fprintf(stderr, "jigsaw-gen: %s\n", error.message);
   return 1;

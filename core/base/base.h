@@ -216,7 +216,8 @@ cJSON *options_json(const struct option *table, size_t count); /* {"name": value
 /* ---- run.c: an output folder and its record ---------------------------------------------------------------------- */
 
 /* A tool's output folder. FOLDER/run.json records what the tool was asked to do (`identity`: everything that its output
- * depends on), its state, and the wall time spent so far over all attempts. The folder is locked while it is open. */
+ * depends on), its state, and the wall time spent so far over all attempts (device_seconds is the same: one device).
+ * The folder is locked while it is open. */
 struct run {
   char folder[PATH_SIZE];
   int lock;

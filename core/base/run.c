@@ -121,8 +121,8 @@ static int take_up(struct run *run, const char *tool, cJSON **earlier, const cJS
 static int write_record(struct run *run, struct error *error) {
   char path[PATH_SIZE];
   double wall = run->seconds_before + clock_seconds() - run->started;
-  cJSON *seconds = cJSON_GetObjectItemCaseSensitive(run->json, "wall_seconds");
-  cJSON_SetNumberValue(seconds, wall);
+  cJSON_SetNumberValue(cJSON_GetObjectItemCaseSensitive(run->json, "wall_seconds"), wall);
+  cJSON_SetNumberValue(cJSON_GetObjectItemCaseSensitive(run->json, "device_seconds"), wall);
   run->last_written = clock_seconds();
   return path_format(path, error, "%s/run.json", run->folder) ? -1 : file_write_json(path, run->json, error);
 }
@@ -132,6 +132,7 @@ static int begin_record(struct run *run, const char *tool, cJSON **identity, str
   if (!cJSON_AddStringToObject(run->json, "tool", tool) ||
       !cJSON_AddStringToObject(run->json, "version", JIGSAW_VERSION) ||
       !cJSON_AddNumberToObject(run->json, "wall_seconds", 0) ||
+      !cJSON_AddNumberToObject(run->json, "device_seconds", 0) ||
       !cJSON_AddItemToObject(run->json, "options", *identity)) {
     return error_memory(error, 0);
   }
