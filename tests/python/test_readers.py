@@ -1,8 +1,9 @@
-"""Every image, category and box that the readers give, against pycocotools and xml.etree on real files.
+"""Every image, category and box that the readers give, against pycocotools and xml.etree, on made and on real files.
 
-    python3 tests/python/test_coco_readers.py BUILD_BIN_DIR
+    python3 tests/python/test_readers.py BUILD_BIN_DIR
 
-Looks at JIGSAW_TEST_DATA, or shared/data beside the repository. Exits with 77 (skipped) without pycocotools or data.
+Real files are those of JIGSAW_TEST_DATA, or of shared/data beside the repository. Exits with 77 (skipped) without
+pycocotools.
 """
 import contextlib
 import io
@@ -25,6 +26,9 @@ except ImportError:
 BIN = ""
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.environ.get("JIGSAW_TEST_DATA") or os.path.join(HERE, "..", "..", "..", "shared", "data")
+
+
+NEEDS_DATA = unittest.skipUnless(os.path.isdir(DATA), "no real data")
 
 
 def dump(*arguments):
@@ -52,6 +56,12 @@ def float32(values):
     return tuple(numpy.float32(value) for value in values)
 
 
+def chance():
+    seed = int(os.environ.get("JIGSAW_TEST_SEED") or random.randrange(1 << 30))
+    print(f"JIGSAW_TEST_SEED={seed}")
+    return random.Random(seed)
+
+
 class CocoTest(unittest.TestCase):
     def compare(self, path):
         with contextlib.redirect_stdout(io.StringIO()):
@@ -65,6 +75,7 @@ class CocoTest(unittest.TestCase):
             expected.append((item["id"], item["file_name"], item["width"], item["height"], boxes))
         self.assertEqual(images, expected)
 
+    @NEEDS_DATA
     def test_real_files(self):
         for folder in ("coco128", "coco_tiny", "tiny_coco"):
             annotations = os.path.join(DATA, folder, "annotations")
@@ -73,13 +84,17 @@ class CocoTest(unittest.TestCase):
                     with self.subTest(folder=folder, name=name):
                         self.compare(os.path.join(annotations, name))
 
+    @NEEDS_DATA
     def test_evaluation_file(self):
         self.compare(os.path.join(DATA, "eval", "instances_val2014_100.json"))
 
+    def test_toy_scenes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([os.path.join(BIN, "jigsaw-gen"), "--toy", "60", "--out", folder, "--quiet"], check=True)
+            self.compare(os.path.join(folder, "annotations", "instances.json"))
+
     def test_random_files(self):
-        seed = int(os.environ.get("JIGSAW_TEST_SEED") or random.randrange(1 << 30))
-        print(f"JIGSAW_TEST_SEED={seed}")
-        rng = random.Random(seed)
+        rng = chance()
         for _ in range(20):
             ids = list({rng.randrange(-(1 << 63), 1 << 63) for _ in range(20)})
             categories = [{"id": rng.randrange(1 << 40) * 100 + i, "name": f"caf\u00e9 \U0001F600 \"{i}\""}
@@ -124,6 +139,36 @@ class VocTest(unittest.TestCase):
         self.assertEqual([box[0] for image in images for box in image[4]],
                          list(range(1, sum(len(image[4]) for image in images) + 1)))
 
+    def test_random_folder(self):
+        rng = chance()
+        with tempfile.TemporaryDirectory() as root:
+            folder, pictures = os.path.join(root, "Annotations"), os.path.join(root, "JPEGImages")
+            os.mkdir(folder)
+            os.mkdir(pictures)
+            documents = [os.path.join(folder, f"{i:03d}.xml") for i in range(50)]
+            for document in documents:
+                name = os.path.basename(document).replace(".xml", rng.choice((".jpg", ".png")))
+                ElementTree.ElementTree(self.random_document(rng, name)).write(document, encoding="utf-8")
+            self.compare(documents, pictures, [root])
+
+    @staticmethod
+    def random_document(rng, picture):
+        root = ElementTree.Element("annotation")
+        ElementTree.SubElement(root, "filename").text = picture
+        size = ElementTree.SubElement(root, "size")
+        for name in ("width", "height"):
+            ElementTree.SubElement(size, name).text = str(rng.randrange(1, 5000))
+        for _ in range(rng.randrange(8)):
+            item = ElementTree.SubElement(root, "object")
+            ElementTree.SubElement(item, "name").text = rng.choice(("dog", "caf\u00e9", "a & b", "Zebra", "<1>"))
+            if rng.random() < 0.5:
+                ElementTree.SubElement(item, "difficult").text = rng.choice("01")
+            box = ElementTree.SubElement(item, "bndbox")
+            for name in ("xmin", "ymin", "xmax", "ymax"):
+                ElementTree.SubElement(box, name).text = f"{rng.uniform(-9, 999):.{rng.randrange(4)}f}"
+        return root
+
+    @NEEDS_DATA
     def test_groceries(self):
         root = os.path.join(DATA, "groceries")
         folder, pictures = os.path.join(root, "Annotations"), os.path.join(root, "JPEGImages")
@@ -134,6 +179,7 @@ class VocTest(unittest.TestCase):
                 documents = [os.path.join(folder, name + ".xml") for name in file.read().split()]
             self.compare(documents, pictures, [root, "-", split])
 
+    @NEEDS_DATA
     def test_groceries_png(self):
         folder = os.path.join(DATA, "groceries_png")
         names = sorted((name for name in os.listdir(folder) if name.endswith(".xml")), key=os.fsencode)
@@ -144,7 +190,4 @@ if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     BIN = sys.argv.pop(1)
-    if not os.path.isdir(DATA):
-        print("no data: skipped")
-        sys.exit(77)
     unittest.main()
