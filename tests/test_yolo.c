@@ -173,7 +173,10 @@ static void test_parallel_folders(void **state) {
   make_file(root, "labels/train/a.txt", whole);
   make_picture(root, "images/train/a.jpg", 40, 30);
   assert_load_fails(root, NULL, NULL, "no class names");
-  make_file(root, "data.yaml", "names: [cat, dog]");
+  make_file(root, "labels/classes.txt", "cat"); /* where LabelImg puts it */
+  check_folder(root, NULL, "train", "a.jpg:40x30:1 ");
+  check_folder(root, NULL, NULL, "train/a.jpg:40x30:1 ");
+  make_file(root, "data.yaml", "names: [cat, dog]"); /* this one counts then */
   make_picture(root, "images/train/b.PNG", 20, 10);
   make_file(root, "images/train/broken.jpg", "not a picture");
   make_file(root, "labels/train/broken.txt", whole);
@@ -237,6 +240,10 @@ static void test_flat_folder(void **state) {
   make_file(root, "obj.names", "cat\n");
   check_folder(path, NULL, NULL, "a.jpg:4x3:0 b.png:5x3:1 ");
   make_file(root, "obj/classes.txt", "cat\ndog\n");
+  check_folder(path, NULL, NULL, "a.jpg:4x3:0 b.png:5x3:1 ");
+  make_folder(root, "obj/store");
+  make_picture(root, "obj/store/jigsaw.jpg", 4, 3);
+  make_file(root, "obj/store/run.json", "{}"); /* our own output is no input */
   check_folder(path, NULL, NULL, "a.jpg:4x3:0 b.png:5x3:1 ");
   make_file(root, "train.txt", "obj/b.png\n");
   check_folder(path, NULL, "train", "obj/b.png:5x3:1 ");

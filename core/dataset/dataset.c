@@ -152,10 +152,12 @@ static int load(struct dataset *dataset, enum dataset_format format, const char 
     bool json = name_has_suffix(annotations, json_suffixes);
     if (!file_exists(annotations)) return error_set(error, "%s: no such file or folder", annotations);
     if (format == DATASET_AUTO && !json) {
-      return error_set(error, "%s: neither a folder nor a .json file: say which format it is", annotations);
+      return error_set(error, "%s: neither a folder nor a .json file: VOC and YOLO need the folder, COCO --format",
+                       annotations);
     }
     if (format == DATASET_VOC || format == DATASET_YOLO) {
-      return error_set(error, "%s: VOC and YOLO annotations are folders", annotations);
+      return error_set(error, "%s: VOC and YOLO annotations are folders: name the one that this file is in",
+                       annotations);
     }
     if (split != NULL) return error_set(error, "%s: a file has no splits: name the folder, or no split", annotations);
     return coco_load(dataset, annotations, images, error);

@@ -88,8 +88,9 @@ int voc_parse(struct dataset *dataset, const char *data, size_t size, const char
  * dataset_load takes sizes from the pictures, upright (turned by EXIF orientation); one that cannot be read is 0 x 0. A
  * picture without label file has no boxes, a label file without picture is an image named X.jpg that is 0 x 0 (but in a
  * folder that pictures and labels share, other .txt files are passed over). Class names are in classes.txt, obj.names,
- * the only *.names, data.yaml, data.yml or dataset.yaml, in `annotations` or the two folders above. The hash is over
- * the class file, then each file name, its NUL and its labels. */
+ * the only *.names, data.yaml, data.yml or dataset.yaml, in `annotations`, with the labels, or in the two folders
+ * above. Folders that hold a run.json, which our tools made, are no part of the data set. The hash is over the class
+ * file, then each file name, its NUL and its labels. */
 int yolo_parse(struct dataset *dataset, const char *data, size_t size, const char *name, const char *file_name,
                int width, int height, struct error *error);
 

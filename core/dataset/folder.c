@@ -8,6 +8,9 @@
 
 enum { FOLDER_DEPTH_MAX = 16 };
 
+/* Written by our tools into whatever folder they fill: a store inside a data set is no part of it. */
+static const char product_mark[] = "run.json";
+
 const char *const picture_suffixes[] = {".jpg", ".jpeg", ".png", ".bmp", NULL};
 
 bool name_has_suffix(const char *name, const char *const *suffixes) {
@@ -74,6 +77,22 @@ static int walk_add(struct walk *walk, const char *folder, char *name) {
   return 0;
 }
 
+static int walk_folder(struct walk *walk, const char *below, int depth);
+
+/* What is below folder `name`, unless it is a product. */
+static int walk_below(struct walk *walk, const char *name, int depth) {
+  const char *path = path_in(walk->arena, walk->root, name, walk->error);
+  if (path == NULL) return -1;
+  if (!folder_exists(path)) return 0;
+  const char *mark = path_in(walk->arena, path, product_mark, walk->error);
+  if (mark == NULL) return -1;
+  if (file_exists(mark)) return 0;
+  if (depth == FOLDER_DEPTH_MAX) {
+    return error_set(walk->error, "%s: folders more than %d deep: is there a link to a parent?", path, depth);
+  }
+  return walk_folder(walk, name, depth + 1);
+}
+
 static int walk_folder(struct walk *walk, const char *below, int depth) {
   const char *folder = below[0] == '\0' ? walk->root : path_in(walk->arena, walk->root, below, walk->error);
   char **names;
@@ -85,17 +104,7 @@ static int walk_folder(struct walk *walk, const char *below, int depth) {
     if (!wanted && !walk->recursive) continue;
     char *name = below[0] == '\0' ? names[i] : path_in(walk->arena, below, names[i], walk->error);
     if (name == NULL) return -1;
-    if (wanted) {
-      if (walk_add(walk, folder, name) != 0) return -1;
-      continue;
-    }
-    const char *path = path_in(walk->arena, walk->root, name, walk->error);
-    if (path == NULL) return -1;
-    if (!folder_exists(path)) continue;
-    if (depth == FOLDER_DEPTH_MAX) {
-      return error_set(walk->error, "%s: folders more than %d deep: is there a link to a parent?", path, depth);
-    }
-    if (walk_folder(walk, name, depth + 1) != 0) return -1;
+    if ((wanted ? walk_add(walk, folder, name) : walk_below(walk, name, depth)) != 0) return -1;
   }
   return 0;
 }

@@ -87,8 +87,8 @@ struct name_list {
   size_t count, capacity;
 };
 
-/* The files below `folder` that end in one of the suffixes, relative to it, sorted by bytes; hidden ones are left out.
- * A name that is not UTF-8 is an error. */
+/* The files below `folder` that end in one of the suffixes, relative to it, sorted by bytes; hidden ones and
+ * folders that hold a run.json (what our tools make) are left out. A name that is not UTF-8 is an error. */
 int folder_list(const char *folder, bool recursive, const char *const *suffixes, struct arena *arena,
                 struct name_list *list, struct error *error);
 void name_list_free(struct name_list *list);
@@ -114,7 +114,9 @@ int yolo_load(struct dataset *dataset, const char *annotations, const char *imag
 int yolo_names_parse(struct dataset *dataset, struct text file, const char *name, struct error *error);
 int yolo_yaml_parse(struct dataset *dataset, struct text file, const char *name, struct error *error);
 
-/* Finds the class names in `folder` or the two above it, and adds what was read to the hash. */
-int yolo_names_load(struct dataset *dataset, const char *folder, XXH3_state_t *hash, struct error *error);
+/* Finds the class names in `folder`, with the labels, or in the two folders above `folder`, and adds what was read to
+ * the hash. */
+int yolo_names_load(struct dataset *dataset, const char *folder, const char *labels, XXH3_state_t *hash,
+                    struct error *error);
 
 #endif

@@ -287,7 +287,9 @@ static int collect_pictures(struct yolo *yolo) {
   for (size_t i = 0; i < yolo->count; i++)
     labelled += yolo->pictures[i].label != NULL;
   if (labelled == 0) {
-    return error_set(yolo->error, "%s: none of the %zu pictures in %s has a label file: are these the right folders?",
+    return error_set(yolo->error,
+                     "%s: none of the %zu pictures in %s has a label file: are these the right folders, and does the "
+                     "data set have splits to choose from?",
                      yolo->labels, yolo->count, yolo->images);
   }
   bool apart = yolo->list == NULL && strcmp(yolo->labels, yolo->images) != 0; /* else other .txt may lie around */
@@ -343,7 +345,7 @@ int yolo_load(struct dataset *dataset, const char *annotations, const char *imag
   if (hash == NULL) return error_memory(error, sizeof(XXH128_hash_t));
   XXH3_128bits_reset(hash);
   if (find_folders(&yolo, annotations, images, split) != 0) goto done;
-  if (yolo_names_load(dataset, annotations, hash, error) != 0) goto done;
+  if (yolo_names_load(dataset, annotations, yolo.labels, hash, error) != 0) goto done;
   if (collect_pictures(&yolo) != 0) goto done;
   if (parallel_for(processor_count(), (int64_t)yolo.count, probe_picture, &yolo, error) != 0) goto done;
   if (read_labels(&yolo, dataset, hash) != 0) goto done;

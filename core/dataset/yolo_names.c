@@ -140,16 +140,25 @@ static const char *find_file(struct arena *arena, const char *folder, struct err
   return NULL;
 }
 
-int yolo_names_load(struct dataset *dataset, const char *folder, XXH3_state_t *hash, struct error *error) {
+/* The class file of a data set: in `folder`, else with the labels or just above them, else above `folder`. */
+static const char *search(struct arena *arena, const char *folder, const char *labels, struct error *error) {
+  const char *parent = path_in(arena, folder, "..", error), *labels_parent = path_in(arena, labels, "..", error);
+  const char *grandparent = parent == NULL ? NULL : path_in(arena, parent, "..", error);
+  if (grandparent == NULL || labels_parent == NULL) return NULL;
+  const char *folders[] = {folder, labels, labels_parent, parent, grandparent};
+  const char *path = NULL;
+  for (size_t i = 0; i < COUNT_OF(folders) && path == NULL && error->message[0] == '\0'; i++)
+    path = find_file(arena, folders[i], error);
+  return path;
+}
+
+int yolo_names_load(struct dataset *dataset, const char *folder, const char *labels, XXH3_state_t *hash,
+                    struct error *error) {
   struct arena arena = {0};
   struct buffer file = {0};
   struct error found = {0};
-  const char *path = NULL, *here = folder;
+  const char *path = search(&arena, folder, labels, &found);
   int status = -1;
-  for (int up = 0; up <= 2 && path == NULL && found.message[0] == '\0'; up++) {
-    path = find_file(&arena, here, &found);
-    if (path == NULL && (here = path_in(&arena, here, "..", &found)) == NULL) break;
-  }
   if (path == NULL) {
     error_set(error, "%s",
               found.message[0] != '\0' ? found.message
