@@ -40,9 +40,23 @@ static int64_t label_total(const struct jig_totals *totals, int32_t label) {
   return total;
 }
 
+/* At most `columns` letters of a name, padded to so many; what would break the line is a "?". */
+static void print_name(FILE *stream, const char *name, int columns) {
+  int used = 0;
+  for (; *name; name++) {
+    unsigned char byte = (unsigned char)*name;
+    bool first = (byte & 0xc0) != 0x80; /* of a letter's bytes in UTF-8 */
+    if (first && used++ == columns) break;
+    fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, stream);
+  }
+  if (used < columns) fprintf(stream, "%*s", columns - used, "");
+}
+
 static void print_label(FILE *stream, const char *name, const struct jig_totals *totals, int32_t label) {
   const int64_t *groups = totals->labels[label];
-  fprintf(stream, "    %-24.24s %9lld   T %lld  S %lld  W %lld\n", name, (long long)label_total(totals, label),
+  fputs("    ", stream);
+  print_name(stream, name, 24);
+  fprintf(stream, " %9lld   T %lld  S %lld  W %lld\n", (long long)label_total(totals, label),
           (long long)groups[JIG_TALL], (long long)groups[JIG_SQUARE], (long long)groups[JIG_WIDE]);
 }
 

@@ -9,10 +9,18 @@
 #undef error_context
 #undef error_memory
 
+/* Names of files may hold anything: a message stays one line, and commands no terminal. */
+PRINTF_LIKE(2, 0) static void write_message(struct error *error, const char *format, va_list arguments) {
+  vsnprintf(error->message, sizeof error->message, format, arguments);
+  for (char *at = error->message; *at; at++) {
+    if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = '?';
+  }
+}
+
 int error_set(struct error *error, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(error->message, sizeof error->message, format, arguments);
+  write_message(error, format, arguments);
   va_end(arguments);
   return -1;
 }
@@ -42,7 +50,7 @@ int error_system(struct error *error, const char *format, ...) {
   int code = errno;
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(error->message, sizeof error->message, format, arguments);
+  write_message(error, format, arguments);
   va_end(arguments);
   size_t used = strlen(error->message);
   snprintf(error->message + used, sizeof error->message - used, ": %s%s", strerror(code), system_hint(code));
@@ -53,7 +61,7 @@ int error_context(struct error *error, const char *format, ...) {
   struct error inner = *error;
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(error->message, sizeof error->message, format, arguments);
+  write_message(error, format, arguments);
   va_end(arguments);
   size_t used = strlen(error->message);
   snprintf(error->message + used, sizeof error->message - used, ": %s", inner.message);

@@ -229,6 +229,13 @@ class Coco(BadInput):
         for file in "dataset.json", "jigsaws/annotations/instances.json":
             found = [category["name"] for category in json.loads((self.out / file).read_bytes())["categories"]]
             self.assertEqual(found[: len(names)], names)
+        summary = self.succeed(*self.arguments(document(rename)), "--dry-run").stdout
+        self.assertIn("two?lines?tab", summary)
+        self.assertNotIn("\t", summary)
+
+    def test_pictures_with_odd_names(self):
+        name = "two\nlines \x1b[31m, caf\u00e9.jpg"
+        self.refuse("--out", self.out, *self.arguments(item("images", file_name=name)), words=["two?lines ?[31m, caf\u00e9.jpg"])
 
     def test_paths_that_are_not_there(self):
         good = self.toy / "annotations" / "instances.json"
@@ -421,6 +428,7 @@ USAGE = [
     ("scales the wrong way round", ["--scale-low", 2, "--scale-high", 1], ["--scale-low", "--scale-high"]),
     ("no annotations", ["--out", "x"], ["--annotations FILE|DIR is missing"]),
     ("no output", ["--annotations", "x"], ["--out DIR is missing"]),
+    ("empty output", ["--annotations", "x", "--out", ""], ["--out DIR is missing"]),
     ("toys without output", ["--toy", 3], ["--toy needs --out DIR"]),
     ("no toys", ["--toy", 0, "--out", "x"], ["--toy: 0 is not in 1 .. 999999"]),
     ("negative toys", ["--toy", -7, "--out", "x"], ["--toy: -7 is not in 1 .. 999999"]),
