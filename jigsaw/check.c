@@ -127,11 +127,12 @@ static int check_jigsaw(void *context, int worker, int64_t number, struct error 
 static int check_jigsaws(struct check *check, int workers, FILE *report, struct error *error) {
   struct dataset *jigsaws = &check->jigsaws;
   char path[PATH_SIZE];
-  if (path_format(path, error, "%s/jigsaws/annotations/instances.json", check->folder)) return -1;
+  if (path_format(path, error, "%s/jigsaws", check->folder)) return -1;
   if (!file_exists(path)) {
     fprintf(report, "  jigsaws   none\n");
     return 0;
   }
+  if (path_format(path, error, "%s/jigsaws/annotations/instances.json", check->folder)) return -1;
   if (dataset_load(jigsaws, DATASET_COCO, path, check->folder, NULL, error)) return -1;
   progress_start(check->progress, check->progress->stream, "jigsaws", "img", jigsaws->image_count);
   int result = parallel_for(workers, jigsaws->image_count, check_jigsaw, check, error);

@@ -438,6 +438,8 @@ static void test_jigsaws(void **state) {
   assert_ok(file_read(&bytes, path, &error), error);
   write_bytes(path, bytes.data, bytes.size / 2);
   check_fails(damage, "instances.json");
+  assert_ok(file_remove_tree(path, &error), error);
+  check_fails(damage, "instances.json");
   write_bytes(path, bytes.data, bytes.size);
   buffer_free(&bytes);
   restore(damage);
