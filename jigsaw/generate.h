@@ -61,6 +61,9 @@ int64_t jig_run_length(int64_t items);
  * image decodes and is annotated. `report` gets a line for each thing checked. */
 int jig_check(const char *folder, int workers, struct progress *progress, FILE *report, struct error *error);
 
+/* Whether jig_preview can write such a sheet there; asked before the work that it shows. */
+int jig_preview_check(const struct jig_template *template, int count, const char *path, struct error *error);
+
 /* Draws the first `count` jigsaws of epoch 0 as a contact sheet with tile borders, class names and source boxes. */
 int jig_preview(const struct jig_assembler *assembler, int count, const char *path, struct error *error);
 

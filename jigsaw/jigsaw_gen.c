@@ -2,6 +2,7 @@
  * out; exit status 0 done, 1 failed, 2 wrong usage. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "jigsaw/generate.h"
 
@@ -141,9 +142,9 @@ static int finish_arguments(struct arguments *a, struct error *error) {
   assemble->seed = a->generate.extract.sample.seed = (uint64_t)a->seed;
   a->generate.workers = a->workers > 0 ? (int)a->workers : processor_count();
   if (a->check) return 0;
-  if (a->toy >= 0) return a->out ? 0 : error_set(error, "--toy needs --out DIR; see --help");
+  if (a->toy >= 0) return a->out && *a->out ? 0 : error_set(error, "--toy needs --out DIR; see --help");
   if (!a->annotations) return error_set(error, "--annotations FILE|DIR is missing; see --help");
-  if (!a->out && !a->dry_run) return error_set(error, "--out DIR is missing (or --dry-run); see --help");
+  if ((!a->out || !*a->out) && !a->dry_run) return error_set(error, "--out DIR is missing (or --dry-run); see --help");
   return 0;
 }
 
@@ -262,6 +263,12 @@ static int check_totals(const struct jig_totals *totals, struct error *error) {
                    (long long)totals->images, (int)strcspn(totals->broken, "\n"), totals->broken);
 }
 
+/* When the output folder is there (the preview may go into it), and nothing else is. */
+static int check_preview(const struct arguments *a, struct error *error) {
+  if (!a->preview) return 0;
+  return jig_preview_check(&a->generate.assemble.template, (int)a->preview_count, a->preview, error);
+}
+
 /* The store has its shards; everything that follows from them. */
 static int finish_store(const struct arguments *a, const struct dataset *dataset, struct run *run, double seconds,
                         struct error *error) {
@@ -300,14 +307,15 @@ static int generate(struct arguments *a, const struct dataset *dataset, struct e
   cJSON *identity = make_identity(a, dataset);
   if (run_open(&run, a->out, "jigsaw-gen", identity, a->overwrite, products, error)) return -1;
   a->generate.run = &run;
-  int result = 0;
-  if (run.finished) {
+  int result = check_preview(a, error);
+  if (result == 0 && run.finished) {
     struct jig_store *store;
     if (!a->quiet) fprintf(stderr, "%s is complete already; --check verifies it\n", a->out);
     result = jig_store_open(&store, a->out, error);
     if (result == 0) result = write_preview(a, store, error);
+    if (result == 0 && a->preview && !a->quiet) fprintf(stderr, "preview in %s\n", a->preview);
     jig_store_close(store);
-  } else {
+  } else if (result == 0) {
     progress_start(&progress, chatter(a), "sampling", "img", dataset->image_count);
     result = jig_write_shards(dataset, &a->generate, a->out, &progress, error);
     double seconds = clock_seconds() - progress.started;
@@ -357,6 +365,7 @@ int main(int argc, char **argv) {
                : arguments.toy >= 0 ? make_toy(&arguments, &error)
                                     : run_dataset(&arguments, &error);
   if (result == 0) return 0;
-  fprintf(stderr, "jigsaw-gen: %s\n", error.message);
+  /* On a terminal an unfinished progress line may stand there. */
+  fprintf(stderr, "%sjigsaw-gen: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", error.message);
   return 1;
 }

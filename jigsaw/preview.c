@@ -1,4 +1,5 @@
 #include <math.h>
+#include <sys/stat.h>
 
 #include "jigsaw/generate.h"
 
@@ -37,6 +38,23 @@ static void draw_tile(struct image *sheet, const struct jig_assembler *assembler
 static int sheet_columns(int count) {
   int columns = (int)floor(sqrt(1.5 * count) + 0.5);
   return columns < 1 ? 1 : columns;
+}
+
+int jig_preview_check(const struct jig_template *template, int count, const char *path, struct error *error) {
+  int64_t columns = sheet_columns(count), rows = (count + columns - 1) / columns, step = template->size + MARGIN;
+  int64_t width = columns * step + MARGIN, height = rows * step + MARGIN;
+  if (width * height > IMAGE_PIXELS_MAX) {
+    return error_set(error, "%s: a preview of %d jigsaws would be %lld x %lld pixels; choose a smaller --preview-count",
+                     path, count, (long long)width, (long long)height);
+  }
+  struct stat status;
+  if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+    return error_set(error, "%s: not a regular file; choose another name for the preview", path);
+  }
+  struct file_writer trial;
+  if (file_create(&trial, path, error)) return -1;
+  file_abandon(&trial);
+  return 0;
 }
 
 int jig_preview(const struct jig_assembler *assembler, int count, const char *path, struct error *error) {

@@ -147,11 +147,20 @@ class Unwritable(support.ToolTest):
         self.assertEqual(list((folder / "empty").iterdir()), [])
 
     def test_the_preview(self):
-        """It comes last; a wrong path must not cost the work."""
-        out, nowhere = support.scratch() / "store", support.scratch() / "missing" / "preview.png"
-        self.refuse(*self.input, "--out", out, "--preview", nowhere, words=[nowhere, "No such file", "check the path"])
-        self.assert_unfinished(out)
-        self.succeed(*self.input, "--out", out)
+        """It comes last; what is wrong with it must be told first."""
+        out, folder = support.scratch() / "store", support.scratch()
+        nowhere = folder / "missing" / "preview.png"
+        for words, arguments in (
+            ([nowhere, "No such file", "check the path"], [nowhere]),
+            ([folder, "not a regular file"], [folder]),
+            (["choose a smaller --preview-count"], [folder / "a.png", "--preview-count", 400, "--template", "4096:64"]),
+        ):
+            with self.subTest(words=words):
+                self.refuse(*self.input, "--out", out, "--overwrite", "--preview", *arguments, words=words)
+                self.assertEqual([path.name for path in out.iterdir()], ["run.json"])
+        self.assertEqual(list(folder.iterdir()), [])
+        self.succeed(*self.input, "--out", out, "--overwrite", "--preview", out / "preview.png")
+        self.assertIn(str(folder / "b.png"), self.succeed(*self.input, "--out", out, "--preview", folder / "b.png").stderr)
 
 
 if __name__ == "__main__":
