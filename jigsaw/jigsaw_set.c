@@ -203,6 +203,7 @@ int jig_write_jigsaws(const struct jig_store *store, const struct jig_generate_o
   if (result == 0) {
     result = parallel_for(options->workers, (set.count + set.run - 1) / set.run, make_run, &set, error);
   }
+  if (result == 0) result = directory_sync(images, error); /* the names that the runs were given */
   if (result == 0) result = write_annotations(&set, folder, error);
   for (int i = 0; set.workers && i < options->workers; i++) {
     jig_scratch_free(&set.workers[i].scratch);
