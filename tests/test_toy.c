@@ -302,12 +302,25 @@ static void test_refuses_counts(void **state) {
   assert_int_equal(toy_write(f->folder, 1000000, 1, 1, NULL, &f->error), -1);
 }
 
+static void test_spares_what_is_not_its_own(void **state) {
+  struct fixture *f = *state;
+  struct arena arena = {0};
+  const char *path = path_join(&arena, f->folder, "annotations/instances.json");
+  OK(toy_write(f->folder, 1, 1, 1, NULL, &f->error));
+  OK(toy_write(f->folder, 2, 1, 1, NULL, &f->error));
+  OK(file_write_all(path, "{}", 2, &f->error));
+  assert_int_equal(toy_write(f->folder, 1, 1, 1, NULL, &f->error), -1);
+  assert_non_null(strstr(f->error.message, "instances.json: there already"));
+  arena_free(&arena);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_class_needs_shape_and_texture),
       cmocka_unit_test(test_shapes_keep_their_group),
       cmocka_unit_test(test_raster_area),
       cmocka_unit_test_setup_teardown(test_refuses_counts, fixture_open, fixture_close),
+      cmocka_unit_test_setup_teardown(test_spares_what_is_not_its_own, fixture_open, fixture_close),
       cmocka_unit_test_setup_teardown(test_same_bytes_for_any_workers, fixture_open, fixture_close),
       cmocka_unit_test_setup_teardown(test_scenes_do_not_depend_on_count, fixture_open, fixture_close),
       cmocka_unit_test_setup_teardown(test_annotations_are_coco, fixture_open, fixture_close),

@@ -152,8 +152,11 @@ static int load(struct dataset *dataset, enum dataset_format format, const char 
     bool json = name_has_suffix(annotations, json_suffixes);
     if (!file_exists(annotations)) return error_set(error, "%s: no such file or folder", annotations);
     if (format == DATASET_AUTO && !json) {
-      return error_set(error, "%s: neither a folder nor a .json file: VOC and YOLO need the folder, COCO --format",
-                       annotations);
+      return error_set(
+          error,
+          "%s: neither a folder nor a .json file: VOC and YOLO data sets are given as their folder; COCO in a file "
+          "of this name needs --format coco",
+          annotations);
     }
     if (format == DATASET_VOC || format == DATASET_YOLO) {
       return error_set(error, "%s: VOC and YOLO annotations are folders: name the one that this file is in",

@@ -288,8 +288,8 @@ static int collect_pictures(struct yolo *yolo) {
     labelled += yolo->pictures[i].label != NULL;
   if (labelled == 0) {
     return error_set(yolo->error,
-                     "%s: none of the %zu pictures in %s has a label file: are these the right folders, and does the "
-                     "data set have splits to choose from?",
+                     "%s: none of the %zu pictures in %s has a label file: are these the right folders? If the data "
+                     "set has splits, choose one",
                      yolo->labels, yolo->count, yolo->images);
   }
   bool apart = yolo->list == NULL && strcmp(yolo->labels, yolo->images) != 0; /* else other .txt may lie around */

@@ -2,6 +2,7 @@
  * last. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/dataset/toy/toy.h"
 
@@ -127,15 +128,25 @@ static int write_boxes(struct file_writer *file, const struct toy_scene *scenes,
   return 0;
 }
 
+static const char opening[] = "{\n\"info\": {\"description\": \"Jigsaw toy scenes, seed ";
+
+/* Toy scenes may be rendered again; the annotations of others must not be lost. */
+static int check_annotations(const char *path, struct error *error) {
+  struct file_map map;
+  if (!file_exists(path)) return 0;
+  if (file_map_open(&map, path, error)) return -1;
+  bool own = map.size > strlen(opening) && memcmp(map.data, opening, strlen(opening)) == 0;
+  file_map_close(&map);
+  return own ? 0 : error_set(error, "%s: there already, and not of toy scenes; choose another folder", path);
+}
+
 static int write_annotations(const char *path, const struct toy_scene *scenes, int64_t count, uint64_t seed,
                              struct error *error) {
   struct file_writer file;
   if (file_create(&file, path, error)) {
     return -1;
   }
-  if (file_printf(&file, error,
-                  "{\n\"info\": {\"description\": \"Jigsaw toy scenes, seed %" PRIu64 "\", \"version\": \"1\"},\n",
-                  seed) ||
+  if (file_printf(&file, error, "%s%" PRIu64 "\", \"version\": \"1\"},\n", opening, seed) ||
       file_printf(&file, error, "\"images\": [\n") || write_images(&file, scenes, count, error) ||
       file_printf(&file, error, "\n],\n\"categories\": [\n") || write_categories(&file, error) ||
       file_printf(&file, error, "\n],\n\"annotations\": [\n") || write_boxes(&file, scenes, count, error) ||
@@ -169,7 +180,7 @@ int toy_write(const char *folder, int64_t count, uint64_t seed, int workers, str
   for (int i = 0; i < workers; i++) {
     job.workers[i].studio.noise = noise;
   }
-  if (directory_create(job.images, error) || directory_create(annotations, error) ||
+  if (check_annotations(json, error) || directory_create(job.images, error) || directory_create(annotations, error) ||
       parallel_for(workers, count, write_scene, &job, error) ||
       write_annotations(json, job.scenes, count, seed, error)) {
     goto done;
