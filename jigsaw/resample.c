@@ -3,14 +3,19 @@
 #include <math.h>
 #include <string.h>
 
-/* Fixed-point weights: they fit an int16, and 255 x their sum an int32. */
-enum { WEIGHT_BITS = 14, WEIGHT_ONE = 1 << WEIGHT_BITS, WEIGHT_HALF = WEIGHT_ONE / 2 };
+/* Weights are fixed-point. Scales of 0.8 .. 1.5 need two or three taps, whose weights fit an int16 for speed; where
+ * there are more, each is smaller and has more bits. 255 times all of them together fits an int32 either way. */
+enum { FEW_TAPS = 3, FEW_BITS = 14, MANY_BITS = 22 };
 
 /* The source pixels of one output pixel: first .. first + count - 1; the weights follow the struct. */
 struct taps {
   int first, count;
-  int16_t weights[];
+  int32_t weights[];
 };
+
+static int weight_bits(const struct taps *taps) {
+  return taps->count <= FEW_TAPS ? FEW_BITS : MANY_BITS;
+}
 
 static double axis_scale(const struct resample_axis *axis) {
   return (double)axis->from / axis->to;
@@ -35,10 +40,10 @@ int resample_span(const struct resample_axis *axis, int *first) {
   return last - *first;
 }
 
-/* Bytes from one struct taps to the next, aligned for it. */
+/* Bytes from one struct taps to the next. */
 static size_t taps_stride(const struct resample_axis *axis) {
   size_t most = (size_t)(2 * axis_support(axis)) + 2;
-  return (sizeof(struct taps) + most * sizeof(int16_t) + 3) & ~(size_t)3;
+  return sizeof(struct taps) + most * sizeof(int32_t);
 }
 
 static const struct taps *taps_at(const struct buffer *buffer, size_t stride, int pixel) {
@@ -63,8 +68,8 @@ static void fill_taps(const struct resample_axis *axis, int pixel, int origin, s
   }
   for (int i = 0; i < taps->count; i++) {
     reached += tap_weight(axis, pixel, first + i);
-    int rounded = (int)lrint(reached / sum * WEIGHT_ONE);
-    taps->weights[i] = (int16_t)(rounded - given);
+    int rounded = (int)lrint(reached / sum * (1 << weight_bits(taps)));
+    taps->weights[i] = rounded - given;
     given = rounded;
   }
 }
@@ -82,45 +87,45 @@ static int make_taps(const struct resample_axis *axis, struct buffer *buffer, st
   return 0;
 }
 
-/* One output row at source width. The loops over `i` are what the compiler vectorises; two and three taps are what
- * scales of 0.8 .. 1.5 need. */
+/* One output row at source width. The loops over `i` are what the compiler vectorises. */
 static void blend_rows(const uint8_t *restrict top, size_t width, const struct taps *taps, uint8_t *restrict out) {
-  const int16_t *weights = taps->weights;
+  const int32_t *weights = taps->weights;
   if (taps->count == 1) {
     memcpy(out, top, width);
   } else if (taps->count == 2) {
-    int32_t a = weights[0], b = weights[1];
+    int32_t a = (int16_t)weights[0], b = (int16_t)weights[1];
     for (size_t i = 0; i < width; i++) {
-      out[i] = (uint8_t)((top[i] * a + top[width + i] * b + WEIGHT_HALF) >> WEIGHT_BITS);
+      out[i] = (uint8_t)((top[i] * a + top[width + i] * b + (1 << (FEW_BITS - 1))) >> FEW_BITS);
     }
   } else if (taps->count == 3) {
-    int32_t a = weights[0], b = weights[1], c = weights[2];
+    int32_t a = (int16_t)weights[0], b = (int16_t)weights[1], c = (int16_t)weights[2];
     for (size_t i = 0; i < width; i++) {
-      int32_t sum = top[i] * a + top[width + i] * b + top[2 * width + i] * c + WEIGHT_HALF;
-      out[i] = (uint8_t)(sum >> WEIGHT_BITS);
+      int32_t sum = top[i] * a + top[width + i] * b + top[2 * width + i] * c;
+      out[i] = (uint8_t)((sum + (1 << (FEW_BITS - 1))) >> FEW_BITS);
     }
   } else {
     for (size_t i = 0; i < width; i++) {
-      int32_t sum = WEIGHT_HALF;
+      int32_t sum = 1 << (MANY_BITS - 1);
       for (int k = 0; k < taps->count; k++) {
         sum += top[(size_t)k * width + i] * weights[k];
       }
-      out[i] = (uint8_t)(sum >> WEIGHT_BITS);
+      out[i] = (uint8_t)(sum >> MANY_BITS);
     }
   }
 }
 
 static void blend_pixel(const uint8_t *restrict source, const struct taps *taps, uint8_t *restrict out) {
-  int32_t r = WEIGHT_HALF, g = WEIGHT_HALF, b = WEIGHT_HALF;
+  int bits = weight_bits(taps);
+  int32_t r = 1 << (bits - 1), g = r, b = r;
   for (int k = 0; k < taps->count; k++) {
     int32_t weight = taps->weights[k];
     r += source[3 * k] * weight;
     g += source[3 * k + 1] * weight;
     b += source[3 * k + 2] * weight;
   }
-  out[0] = (uint8_t)(r >> WEIGHT_BITS);
-  out[1] = (uint8_t)(g >> WEIGHT_BITS);
-  out[2] = (uint8_t)(b >> WEIGHT_BITS);
+  out[0] = (uint8_t)(r >> bits);
+  out[1] = (uint8_t)(g >> bits);
+  out[2] = (uint8_t)(b >> bits);
 }
 
 int resample(struct resampler *resampler, const struct image *part, const struct resample_axis *x,
