@@ -16,7 +16,24 @@ struct jig_assemble_options jig_assemble_defaults(void) {
       .template = {224, 64}, .scale_low = 0.8, .scale_high = 1.5, .flip = 0.5, .repeat_max = 10};
 }
 
-/* How often a group is asked for in an epoch, and who helps when it is short. */
+int64_t jig_epoch_length(const struct jig_store *store) {
+  return (jig_store_count(store) + JIG_REGIONS - 1) / JIG_REGIONS;
+}
+
+/* Of one jigsaw's regions, those that ask for a group. */
+static int asked_once(enum jig_group group) {
+  int asked = 0;
+  for (int region = 0; region < JIG_REGIONS; region++) {
+    asked += region_groups[region] == group;
+  }
+  return asked;
+}
+
+int64_t jig_asked(const struct jig_assembler *assembler, enum jig_group group) {
+  return assembler->epoch_length * asked_once(group);
+}
+
+/* Who helps a group that is short, and how often. */
 static void plan_shortage(struct jig_assembler *assembler) {
   static const enum jig_group helpers[JIG_GROUPS][2] = {
       [JIG_TALL] = {JIG_SQUARE, JIG_WIDE}, [JIG_SQUARE] = {JIG_WIDE, JIG_TALL}, [JIG_WIDE] = {JIG_SQUARE, JIG_TALL}};
@@ -25,7 +42,7 @@ static void plan_shortage(struct jig_assembler *assembler) {
     const enum jig_group *helper = helpers[group];
     assembler->other[group] = jig_store_group_count(assembler->store, helper[0]) > own ? helper[0] : helper[1];
     int64_t others = jig_store_group_count(assembler->store, assembler->other[group]);
-    double asked = (double)assembler->epoch_length * (group == JIG_SQUARE ? 2 : 1);
+    double asked = (double)jig_asked(assembler, group);
     double kept = (double)own * assembler->options.repeat_max / asked;
     assembler->keep[group] = kept >= 1 || others <= own ? 1 : kept;
     if (own == 0) assembler->keep[group] = 0;
@@ -43,7 +60,7 @@ int jig_assembler_init(struct jig_assembler *assembler, const struct jig_store *
   }
   if (jig_store_count(store) == 0) return error_set(error, "the store holds no samples to assemble");
   *assembler = (struct jig_assembler){.store = store, .options = *options};
-  assembler->epoch_length = (jig_store_count(store) + 3) / 4;
+  assembler->epoch_length = jig_epoch_length(store);
   plan_shortage(assembler);
   return 0;
 }
@@ -113,7 +130,7 @@ void jig_plan(const struct jig_assembler *assembler, uint32_t epoch, int64_t ind
   rng_init(&rng, assembler->options.seed, RNG_ASSEMBLE, epoch, (uint64_t)index);
   for (int region = 0; region < JIG_REGIONS; region++) {
     enum jig_group group = region_groups[region];
-    uint64_t number = (uint64_t)index * (group == JIG_SQUARE ? 2 : 1) + (region == 3);
+    uint64_t number = (uint64_t)index * (uint64_t)asked_once(group) + (region == 3);
     tiles[region] = (struct jig_tile){.region = jig_region(&assembler->options.template, region)};
     tiles[region].sample = choose_sample(assembler, &rng, group, epoch, number, &tiles[region].substitute);
   }
@@ -147,9 +164,8 @@ int jig_render(const struct jig_assembler *assembler, const struct jig_tile tile
   int size = assembler->options.template.size;
   if (canvas->width == size && canvas->height == size) {
     memset(canvas->pixels, 0, (size_t)size * (size_t)size * 3);
-  } else {
-    image_free(canvas);
-    if (image_alloc(canvas, size, size, error)) return -1;
+  } else if (image_alloc(canvas, size, size, error)) {
+    return -1;
   }
   for (int region = 0; region < JIG_REGIONS; region++) {
     if (render_tile(assembler, &tiles[region], scratch, canvas, error)) return -1;

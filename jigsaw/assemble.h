@@ -67,9 +67,15 @@ struct jig_assembler {
   enum jig_group other[JIG_GROUPS]; /* and else this one */
 };
 
+/* Jigsaws in an epoch: as many as use each sample once on average. */
+int64_t jig_epoch_length(const struct jig_store *store);
+
 /* Fails when the store is empty or the options make no template. Owns nothing. */
 int jig_assembler_init(struct jig_assembler *assembler, const struct jig_store *store,
                        const struct jig_assemble_options *options, struct error *error);
+
+/* The regions of an epoch that ask for samples of a group. */
+int64_t jig_asked(const struct jig_assembler *assembler, enum jig_group group);
 
 /* Decides on jigsaw `index` (any number; 0 .. epoch_length - 1 is one epoch) without touching a pixel. */
 void jig_plan(const struct jig_assembler *assembler, uint32_t epoch, int64_t index, struct jig_tile tiles[JIG_REGIONS]);

@@ -1,7 +1,6 @@
 #include "jigsaw/extract.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { JPEG_SIDE_MAX = 65500 }; /* libjpeg's */
 
@@ -28,33 +27,28 @@ static int keep_crop(struct jig_extractor *extractor, size_t i, struct rect inne
   return buffer_append(&extractor->crops, extractor->encoded.data, extractor->encoded.size, error);
 }
 
+/* Where sample `i` lies in the picture as stored. */
+static struct rect stored_part(const struct jig_extractor *extractor, const struct image_info *info, size_t i) {
+  return rect_unorient(extractor->samples.items[i].rect, extractor->orientation, info->width, info->height);
+}
+
 /* Losslessly, without decoding; only down to the last row that a sample needs. */
 static enum jig_extract_result cut_jpeg(struct jig_extractor *extractor, const struct image_info *info,
                                         struct error *error) {
   const struct jig_samples *samples = &extractor->samples;
   int rows = 0;
   for (size_t i = 0; i < samples->count; i++) {
-    struct rect part = rect_unorient(samples->items[i].rect, extractor->orientation, info->width, info->height);
+    struct rect part = stored_part(extractor, info, i);
     if (part.y + part.h > rows) rows = part.y + part.h;
   }
   const struct buffer *file = &extractor->file;
   if (jpeg_cutter_open(extractor->cutter, file->data, file->size, rows, error)) return JIG_EXTRACT_BROKEN;
   for (size_t i = 0; i < samples->count; i++) {
-    struct rect part = rect_unorient(samples->items[i].rect, extractor->orientation, info->width, info->height), inner;
+    struct rect part = stored_part(extractor, info, i), inner;
     if (jpeg_cutter_cut(extractor->cutter, part, &extractor->encoded, &inner, error)) return JIG_EXTRACT_BROKEN;
     if (keep_crop(extractor, i, inner, error)) return JIG_EXTRACT_FATAL;
   }
   return JIG_EXTRACT_OK;
-}
-
-static int copy_part(const struct image *picture, struct rect part, struct image *out, struct error *error) {
-  image_free(out);
-  if (image_alloc(out, part.w, part.h, error)) return -1;
-  for (int y = 0; y < part.h; y++) {
-    const uint8_t *row = picture->pixels + 3 * ((size_t)(part.y + y) * (size_t)picture->width + (size_t)part.x);
-    memcpy(out->pixels + 3 * (size_t)y * (size_t)part.w, row, 3 * (size_t)part.w);
-  }
-  return 0;
 }
 
 /* Other formats are decoded and each crop is encoded, once. */
@@ -68,8 +62,9 @@ static enum jig_extract_result encode_crops(struct jig_extractor *extractor, int
       error_set(error, "a sample of %d x %d pixels is larger than a JPEG can be", part.w, part.h);
       return JIG_EXTRACT_BROKEN;
     }
-    if (copy_part(&extractor->picture, part, &extractor->part, error) ||
-        image_encode_jpeg(&extractor->part, quality, &extractor->encoded, error) ||
+    if (image_alloc(&extractor->part, part.w, part.h, error)) return JIG_EXTRACT_FATAL;
+    draw_image(&extractor->part, -part.x, -part.y, &extractor->picture);
+    if (image_encode_jpeg(&extractor->part, quality, &extractor->encoded, error) ||
         keep_crop(extractor, i, inner, error)) {
       return JIG_EXTRACT_FATAL;
     }

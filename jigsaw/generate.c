@@ -41,9 +41,9 @@ int64_t jig_run_length(int64_t items) {
   return length < 16 ? 16 : length > 1024 ? 1024 : length;
 }
 
-static int64_t shard_count(int64_t images) {
-  int64_t length = jig_run_length(images);
-  return (images + length - 1) / length;
+int64_t jig_run_count(int64_t items) {
+  int64_t length = jig_run_length(items);
+  return (items + length - 1) / length;
 }
 
 /* Counts `more` broken images, of which `image` was the first; fails when there are too many. Workers come in any
@@ -287,7 +287,8 @@ int jig_write_shards(const struct dataset *dataset, const struct jig_generate_op
   int result = path_format(shards, error, "%s/shards", folder);
   if (result == 0) result = directory_create(shards, error);
   if (result == 0) result = generation_init(&work, error);
-  if (result == 0) result = parallel_for(options->workers, shard_count(dataset->image_count), make_shard, &work, error);
+  if (result == 0)
+    result = parallel_for(options->workers, jig_run_count(dataset->image_count), make_shard, &work, error);
   generation_free(&work);
   return result;
 }

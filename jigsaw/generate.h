@@ -56,6 +56,7 @@ int64_t jig_jigsaw_count(const struct jig_store *store, const struct jig_generat
 
 /* Runs of items that one task does at once and that share a shard or a folder: a function of `items` alone. */
 int64_t jig_run_length(int64_t items);
+int64_t jig_run_count(int64_t items);
 
 /* Verifies a finished store: shards against checksums, tar members against the index, every crop decodes, every jigsaw
  * image decodes and is annotated. `report` gets a line for each thing checked. */

@@ -180,7 +180,7 @@ static int write_annotations(const struct jigsaw_set *set, const char *folder, s
 }
 
 int64_t jig_jigsaw_count(const struct jig_store *store, const struct jig_generate_options *options) {
-  return options->jigsaws >= 0 ? options->jigsaws : (jig_store_count(store) + 3) / 4;
+  return options->jigsaws >= 0 ? options->jigsaws : jig_epoch_length(store);
 }
 
 int jig_write_jigsaws(const struct jig_store *store, const struct jig_generate_options *options, const char *folder,
@@ -201,7 +201,7 @@ int jig_write_jigsaws(const struct jig_store *store, const struct jig_generate_o
   if (result == 0) result = directory_create(images, error);
   if (result == 0) result = directory_create(annotations, error);
   if (result == 0) {
-    result = parallel_for(options->workers, (set.count + set.run - 1) / set.run, make_run, &set, error);
+    result = parallel_for(options->workers, jig_run_count(set.count), make_run, &set, error);
   }
   if (result == 0) result = directory_sync(images, error); /* the names that the runs were given */
   if (result == 0) result = write_annotations(&set, folder, error);

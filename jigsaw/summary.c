@@ -141,7 +141,7 @@ void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct
 void jig_print_shortage(FILE *stream, const struct jig_assembler *assembler) {
   for (int group = 0; group < JIG_GROUPS; group++) {
     int64_t own = jig_store_group_count(assembler->store, group);
-    double asked = (double)assembler->epoch_length * (group == JIG_SQUARE ? 2 : 1);
+    double asked = (double)jig_asked(assembler, group);
     char letter = jig_group_letters[group], other = jig_group_letters[assembler->other[group]];
     if (assembler->keep[group] < 1) {
       fprintf(stream, "  shortage  %c: %lld samples; %.0f %% of its regions take %c samples instead\n", letter,

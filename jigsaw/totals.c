@@ -141,8 +141,8 @@ int jig_write_dataset_json(const struct dataset *dataset, const struct jig_gener
   cJSON *json = cJSON_CreateObject(), *shards = cJSON_CreateArray();
   int result = images && json && shards ? 0 : error_memory(error, 0);
   if (images) XXH3_128bits_reset(images);
-  int64_t length = jig_run_length(dataset->image_count);
-  for (int64_t i = 0; result == 0 && i * length < dataset->image_count; i++) {
+  int64_t count = jig_run_count(dataset->image_count);
+  for (int64_t i = 0; result == 0 && i < count; i++) {
     result = take_shard(folder, i, totals, images, shards, error);
   }
   if (result == 0) {

@@ -44,12 +44,7 @@ static void *loop_main(void *argument) {
 int parallel_for(int workers, int64_t items, parallel_task *task, void *context, struct error *error) {
   struct loop loop = {.task = task, .context = context, .items = items, .failed_item = items, .error = error};
   if (workers > items) workers = (int)items;
-  if (workers <= 1) {
-    pthread_mutex_init(&loop.lock, NULL);
-    loop_work(&loop, 0);
-    pthread_mutex_destroy(&loop.lock);
-    return loop.failed_item < items ? -1 : 0;
-  }
+  if (workers < 1) workers = 1;
   struct loop_thread *threads = calloc((size_t)workers, sizeof *threads);
   if (!threads) return error_memory(error, (size_t)workers * sizeof *threads);
   pthread_mutex_init(&loop.lock, NULL);
