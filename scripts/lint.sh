@@ -3,8 +3,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=${2:-build}
-sources=$(git ls-files '*.c' 2>/dev/null || find core jigsaw bench tests -name '*.c')
-headers=$(git ls-files '*.h' 2>/dev/null || find core jigsaw bench tests -name '*.h')
+sources=$(git ls-files '*.c' 2>/dev/null || find core jigsaw nn erf pretrain bench tests -name '*.c')
+headers=$(git ls-files '*.h' 2>/dev/null || find core jigsaw nn erf pretrain bench tests -name '*.h')
 
 # shellcheck disable=SC2086 # lists of files without spaces
 case "$1" in

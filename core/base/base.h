@@ -85,6 +85,10 @@ enum rng_purpose {
   RNG_ASSEMBLE = 3, /* index: jigsaw within the epoch */
   RNG_TOY = 4,      /* index: scene */
   RNG_TEST = 5,
+  RNG_INITIALISE = 6, /* index: XXH64 of the parameter's name */
+  RNG_HOLD_OUT = 7,   /* index: source image */
+  RNG_CROP = 8,       /* index: image within the epoch */
+  RNG_PROBE = 9,      /* index: see pretrain */
 };
 
 struct rng {

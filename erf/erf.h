@@ -1,0 +1,67 @@
+/* erf - the effective receptive field of the cells of a network's last map, and the soft labels that follow from it.
+ *
+ * Luo et al. 2016 (arXiv 1701.04128): the field G of a cell is the absolute gradient of the cell's summed output with
+ * respect to the input, here summed over the input's channels and averaged over images, the network in evaluation mode.
+ *
+ * Zhou et al. 2020 (arXiv 2004.12178), section 3.3: for a cell in region r with the field G and the binary masks M_i of
+ * the regions on the input,
+ *
+ *   w_r = max(tau, sum(G M_r) / sum(G)),   w_i = (1 - w_r) sum(G M_i) / sum(G (1 - M_r)) for i != r,
+ *
+ * and the cell's label is sum_i w_i y_i. Where sum(G (1 - M_r)) = 0 there is nothing to divide: w_r = 1.
+ */
+#ifndef JIGSAW_ERF_H
+#define JIGSAW_ERF_H
+
+#include "core/image/image.h"
+#include "nn/program.h"
+
+/* The regions of a template on the input and on the last map. */
+struct erf_regions {
+  int size, stride;     /* of the input in pixels, square; of the map: cells = (size / stride)^2 */
+  int count;            /* <= ERF_REGION_MAX */
+  struct rect rects[8]; /* on the input; disjoint, covering it, borders at multiples of stride */
+};
+
+enum { ERF_REGION_MAX = 8 };
+
+/* Fails unless the rectangles are as said; the message tells which border does not lie on the map's grid. */
+int erf_regions_check(const struct erf_regions *regions, struct error *error);
+int erf_region_of(const struct erf_regions *regions, int cell_row, int cell_column);
+
+/* The fields of all cells: fields[cell * size * size + y * size + x] >= 0, cells in rows. */
+struct erf_map {
+  int size, side; /* of the input, and cells a side */
+  int64_t images; /* averaged over */
+  float *fields;  /* side * side * size * size */
+};
+
+/* Measures. `graph` maps the input named `input` to the output named `output` (side x side cells). Programs are
+ * compiled in `workspace` and freed again. `images`: count inputs of size x size x 3 in `precision`, normalised. Many
+ * cells share one backward pass: `copies` at a time (0: chosen for the memory that the workspace has already). */
+int erf_measure(struct erf_map *map, const struct nn_graph *graph, struct nn_workspace *workspace, const char *input,
+                const char *output, enum nn_dtype precision, const void *images, int64_t count, int size,
+                int64_t copies, struct error *error);
+void erf_map_free(struct erf_map *map);
+
+/* table[cell * count + i] = w_i; each cell's weights are >= 0 and sum to 1. */
+int erf_soft_labels(const struct erf_map *map, const struct erf_regions *regions, double tau, float *table,
+                    struct error *error);
+
+/* The smallest area that holds `share` (0.9) of the field's mass, as a part of the input's area: the brightest pixels
+ * that together hold it, counted. */
+double erf_area(const struct erf_map *map, int cell, double share);
+
+/* The share of the cell's field that lies in its own region. */
+double erf_inside(const struct erf_map *map, const struct erf_regions *regions, int cell);
+
+/* The cell in the middle of a region. */
+int erf_centre_cell(const struct erf_regions *regions, int region);
+
+/* The field of a cell as a heat map (values to the power 1/2 of their share of the maximum, viridis), size x size; and
+ * all centre cells side by side with the template's lines, as in the paper. */
+int erf_draw(const struct erf_map *map, int cell, struct image *image, struct error *error);
+int erf_draw_regions(const struct erf_map *map, const struct erf_regions *regions, struct image *image,
+                     struct error *error);
+
+#endif

@@ -1,0 +1,27 @@
+/* nn/cpu - the backend for processors: oneDNN does convolutions (conv.c), our own kernels do everything that only moves
+ * bytes (maps.c and kernels*.c). Threads are OpenMP's, oneDNN's and ours alike, so that one pool does all the work.
+ */
+#ifndef JIGSAW_NN_CPU_H
+#define JIGSAW_NN_CPU_H
+
+#include "nn/backend.h"
+#include "nn/cpu/kernels.h"
+
+struct cpu_context {
+  const struct cpu_kernels *kernels; /* for the best instruction set of this processor */
+  void *engine, *stream;             /* oneDNN's */
+};
+
+/* NN_OP_CONV and its two backward steps. */
+int cpu_conv_supports(const struct nn_device *device, const struct nn_step *step, struct error *error);
+int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error);
+int cpu_conv_run(struct nn_device *device, struct nn_step *step, void *scratch, struct error *error);
+void cpu_conv_forget(struct nn_step *step);
+
+/* All other steps. */
+int cpu_map_supports(const struct nn_device *device, const struct nn_step *step, struct error *error);
+int cpu_map_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error);
+int cpu_map_run(struct nn_device *device, struct nn_step *step, void *scratch, struct error *error);
+void cpu_map_forget(struct nn_step *step);
+
+#endif
