@@ -87,6 +87,11 @@ struct nn_norm_layer {
   double eps, momentum;
 };
 
+/* Whether a norm goes by its running statistics. */
+static inline bool nn_norm_running(const struct nn_norm_layer *norm, bool training) {
+  return norm->kind == NN_NORM_FROZEN || (norm->kind == NN_NORM_BATCH && !training);
+}
+
 struct nn_pool {
   int kernel, stride, pad;
 };
