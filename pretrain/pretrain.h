@@ -1,0 +1,71 @@
+/* pretrain - from a sample store, written jigsaws or class folders to a backbone.
+ *
+ *   RUN/backbone.safetensors   the backbone alone: torchvision's keys, float32, provenance as metadata
+ *   RUN/checkpoints/           nn/checkpoint.h; the last two
+ *   RUN/log.jsonl, loss.svg, tensorboard/   pretrain/journal.h
+ *   RUN/erf/000005000.png      the receptive fields of the regions' centre cells (erf/erf.h); region-0.png ... the last
+ * ones RUN/run.json               core/base: what was asked for, and what it cost RUN/DONE
+ *
+ * A run can be killed at any moment and goes on when it is asked for again: from the last checkpoint, to the same bits.
+ */
+#ifndef JIGSAW_PRETRAIN_H
+#define JIGSAW_PRETRAIN_H
+
+#include <signal.h>
+
+#include "nn/backbone/backbone.h"
+#include "nn/optimizer.h"
+#include "nn/weights.h"
+#include "pretrain/objective.h"
+#include "pretrain/source.h"
+
+struct pretrain_options {
+  const char *data, *out;
+  enum objective_kind objective;
+  const char *arch;
+  enum nn_norm norm;
+  bool zero_init_residual;
+  const char *init;  /* weights to begin with; NULL: random ones */
+  bool init_partial; /* what does not fit is left at its random values instead of failing */
+  bool probe;        /* the backbone is frozen, norms included: only the classifier learns */
+  uint64_t seed;
+
+  int64_t iterations; /* 0: by epochs */
+  double epochs;
+  int batch;
+  double lr, lr_start; /* 0: in proportion to the batch, 0.8 and 0.2 at 512 */
+  int64_t warmup;      /* iterations; -1: 1250 / 64000 of all */
+  enum nn_schedule_kind schedule;
+  const char *lr_steps; /* "0.6,0.9": where steps fall, as parts of all iterations */
+  struct nn_sgd_options sgd;
+  double tau;
+  int64_t erf_every; /* iterations; 0: never */
+  int64_t erf_images;
+
+  double held_out;                                     /* share of the data */
+  int64_t held_out_images;                             /* at most so many are looked at */
+  int64_t evaluate_every, checkpoint_every, log_every; /* iterations; 0: tenths of the run, 1000, 50 */
+  struct jig_assemble_options assemble;
+
+  const char *device;
+  enum nn_dtype precision;
+  int threads, workers;
+  bool profile;
+  const volatile sig_atomic_t *stop; /* becomes non-zero when the run shall be left for later */
+  FILE *chatter;                     /* configuration and progress; NULL: none */
+};
+
+struct pretrain_options pretrain_defaults(void);
+
+enum pretrain_result { PRETRAIN_DONE = 0, PRETRAIN_FAILED = -1, PRETRAIN_STOPPED = 1 };
+
+/* Does the run, or what is left of it, in a folder that run_open has opened. */
+enum pretrain_result pretrain(const struct pretrain_options *options, struct run *run, struct error *error);
+
+/* What a run leaves in its folder: for run_open. */
+extern const char *const pretrain_products[];
+
+/* Writes RUN/backbone.LAYOUT.safetensors from RUN/backbone.safetensors; `*path` is for messages. */
+int pretrain_export(const char *run, enum weights_layout layout, char path[PATH_SIZE], struct error *error);
+
+#endif
