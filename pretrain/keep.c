@@ -1,0 +1,211 @@
+/* What outlives the process: checkpoints, and in the end the backbone and the record. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pretrain/trainer.h"
+
+enum { CHECKPOINTS_KEPT = 2 };
+
+static int checkpoint_folder(const struct trainer *t, char folder[PATH_SIZE]) {
+  return path_format(folder, t->error, "%s/checkpoints", t->options.out);
+}
+
+/* The soft labels in force are state: they were measured with weights that are gone. */
+static struct checkpoint_array label_table(const struct trainer *t) {
+  return (struct checkpoint_array){"mix", t->objective.mix_table, nn_count(t->objective.mix)};
+}
+
+/* Sums that a checkpoint keeps; doubles survive JSON, which cJSON writes with 17 digits where they are needed. */
+static struct {
+  const char *name;
+  size_t offset;
+} const sums[] = {
+    {"training_flops", offsetof(struct trainer, spent.training_flops)},
+    {"erf_flops", offsetof(struct trainer, spent.erf_flops)},
+    {"evaluation_flops", offsetof(struct trainer, spent.evaluation_flops)},
+    {"interval_loss", offsetof(struct trainer, interval.loss)},
+};
+
+static struct {
+  const char *name;
+  size_t offset;
+} const counts[] = {
+    {"interval_iterations", offsetof(struct trainer, interval.iterations)},
+    {"interval_correct", offsetof(struct trainer, interval.correct)},
+    {"interval_counted", offsetof(struct trainer, interval.counted)},
+};
+
+static double *sum_of(struct trainer *t, size_t i) {
+  return (double *)(void *)((char *)t + sums[i].offset);
+}
+
+static int64_t *count_of(struct trainer *t, size_t i) {
+  return (int64_t *)(void *)((char *)t + counts[i].offset);
+}
+
+static cJSON *make_notes(struct trainer *t) {
+  cJSON *notes = cJSON_CreateObject();
+  bool made = notes != NULL;
+  for (size_t i = 0; made && i < COUNT_OF(sums); i++)
+    made = cJSON_AddNumberToObject(notes, sums[i].name, *sum_of(t, i));
+  for (size_t i = 0; made && i < COUNT_OF(counts); i++)
+    made = cJSON_AddNumberToObject(notes, counts[i].name, (double)*count_of(t, i));
+  cJSON *facts = made ? cJSON_Duplicate(t->facts, true) : NULL;
+  if (facts && cJSON_AddItemToObject(notes, "facts", facts)) return notes;
+  cJSON_Delete(notes);
+  return NULL;
+}
+
+/* Weights that are no numbers any more must not take the place of good ones. */
+static int check_finite(const struct trainer *t) {
+  double sum;
+  const struct nn_backend *backend = t->device.backend;
+  if (backend->square_sum(t->params.device, t->params.values, t->params.elements, &sum, t->error)) return -1;
+  if (isfinite(sum)) return 0;
+  return error_set(t->error,
+                   "the weights are not finite after iteration %lld; a lower --lr, a longer --warmup or --clip 10 may "
+                   "help. The last good checkpoint is kept",
+                   (long long)t->iteration);
+}
+
+int trainer_save(struct trainer *t) {
+  char folder[PATH_SIZE];
+  struct checkpoint_array table = label_table(t);
+  struct checkpoint checkpoint = {.iteration = t->iteration, .arrays = &table, .array_count = 1};
+  cJSON *notes = NULL;
+  int result = checkpoint_folder(t, folder) || check_finite(t) ? -1 : 0;
+  if (result == 0 && !(notes = make_notes(t))) result = error_memory(t->error, 0);
+  if (result == 0) result = directory_create(folder, t->error);
+  if (result == 0) result = checkpoint_save(folder, &t->params, &checkpoint, notes, CHECKPOINTS_KEPT, t->error);
+  cJSON_Delete(notes);
+  return result;
+}
+
+static int read_notes(struct trainer *t, const cJSON *notes) {
+  const cJSON *facts = cJSON_GetObjectItemCaseSensitive(notes, "facts");
+  bool good = cJSON_IsObject(facts);
+  for (size_t i = 0; i < COUNT_OF(sums) + COUNT_OF(counts); i++) {
+    size_t k = i < COUNT_OF(sums) ? i : i - COUNT_OF(sums);
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(notes, i < COUNT_OF(sums) ? sums[k].name : counts[k].name);
+    good = good && cJSON_IsNumber(number);
+    if (!good) continue;
+    if (i < COUNT_OF(sums)) {
+      *sum_of(t, k) = number->valuedouble;
+    } else {
+      *count_of(t, k) = (int64_t)number->valuedouble;
+    }
+  }
+  if (!good) return error_set(t->error, "%s: the checkpoint lacks the notes of a run", t->options.out);
+  cJSON_Delete(t->facts);
+  t->facts = cJSON_Duplicate(facts, true);
+  return t->facts ? 0 : error_memory(t->error, 0);
+}
+
+int trainer_resume(struct trainer *t) {
+  char folder[PATH_SIZE];
+  struct checkpoint_array table = label_table(t);
+  struct checkpoint checkpoint = {.arrays = &table, .array_count = 1};
+  struct buffer skipped = {0};
+  cJSON *notes = NULL;
+  if (checkpoint_folder(t, folder)) return -1;
+  int result = checkpoint_load(folder, &t->params, &checkpoint, &notes, &skipped, t->error);
+  if (result == 0 && checkpoint.iteration >= 0) {
+    t->iteration = checkpoint.iteration;
+    result = read_notes(t, notes);
+  }
+  if (result == 0 && t->options.chatter && skipped.size > 0) {
+    fprintf(t->options.chatter, "%.*s", (int)skipped.size, (const char *)skipped.data);
+  }
+  cJSON_Delete(notes);
+  buffer_free(&skipped);
+  return result;
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+static int write_backbone(struct trainer *t, char hex[33]) {
+  const struct pretrain_options *o = &t->options;
+  static const char *const norms[] = {"none", "bn", "frozen", "gn"};
+  char path[PATH_SIZE], iterations[32], images[32], seed[32], data[33];
+  snprintf(iterations, sizeof iterations, "%lld", (long long)t->iteration);
+  snprintf(images, sizeof images, "%lld", (long long)t->iteration * o->batch);
+  snprintf(seed, sizeof seed, "%llu", (unsigned long long)o->seed);
+  hash_hex(source_digest(t->training), data);
+  const char *const notes[][2] = {{"tool", "jigsaw-pretrain " JIGSAW_VERSION},
+                                  {"arch", o->arch},
+                                  {"norm", norms[o->norm]},
+                                  {"objective", objective_names[o->objective]},
+                                  {"iterations", iterations},
+                                  {"images_seen", images},
+                                  {"seed", seed},
+                                  {"data-xxh128", data},
+                                  {"input", "RGB / 255, mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225"},
+                                  {NULL, NULL}};
+  const char *classifier = strncmp(o->arch, "vgg", 3) ? "fc." : "classifier.";
+  if (path_format(path, t->error, "%s/backbone.safetensors", o->out)) return -1;
+  if (weights_save(&t->params, path, o->arch, WEIGHTS_TORCHVISION, classifier, notes, t->error)) return -1;
+  struct file_map map;
+  if (file_map_open(&map, path, t->error)) return -1;
+  hash_hex(XXH3_128bits(map.data, map.size), hex);
+  file_map_close(&map);
+  return 0;
+}
+
+/* Facts go to run.json as they are; what preparing the data has cost comes from the store. */
+static int record(struct trainer *t) {
+  cJSON *json = t->run->json, *item, *preparation = NULL;
+  cJSON_ArrayForEach(item, t->facts) {
+    cJSON *copy = cJSON_Duplicate(item, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(json, item->string);
+    if (!copy || !cJSON_AddItemToObject(json, item->string, copy)) return error_memory(t->error, 0);
+  }
+  if (source_preparation(t->training, &preparation, t->error)) return -1;
+  cJSON_DeleteItemFromObjectCaseSensitive(json, "preparation");
+  if (preparation && !cJSON_AddItemToObject(json, "preparation", preparation)) return error_memory(t->error, 0);
+  return 0;
+}
+
+static int add_facts(struct trainer *t, const char *backbone_hash) {
+  const struct pretrain_options *o = &t->options;
+  double per_image = source_kind(t->training) == SOURCE_FOLDERS ? 1 : source_regions(t->training);
+  double images = (double)t->iteration * o->batch;
+  const struct {
+    const char *name;
+    double value;
+  } numbers[] = {
+      {"iterations", (double)t->iteration},
+      {"batch", o->batch},
+      {"lr", o->lr},
+      {"lr_start", o->lr_start},
+      {"warmup", (double)o->warmup},
+      {"images_seen", images},
+      {"samples_seen", images * per_image},
+      {"epochs", images / (double)source_epoch_length(t->training)},
+      {"classes", source_classes(t->training)},
+      {"parameters", (double)nn_params_trainable(&t->params)},
+      {"threads", t->device.threads},
+      {"flops", t->spent.training_flops + t->spent.erf_flops + t->spent.evaluation_flops},
+      {"training_flops", t->spent.training_flops},
+      {"erf_flops", t->spent.erf_flops},
+      {"evaluation_flops", t->spent.evaluation_flops},
+  };
+  for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+    if (trainer_fact(t, numbers[i].name, cJSON_CreateNumber(numbers[i].value))) return -1;
+  }
+  return trainer_fact(t, "device", cJSON_CreateString(t->device.description)) ||
+                 trainer_fact(t, "precision", cJSON_CreateString(nn_dtype_name(o->precision))) ||
+                 trainer_fact(t, "backbone-xxh128", cJSON_CreateString(backbone_hash))
+             ? -1
+             : 0;
+}
+
+int trainer_finish(struct trainer *t) {
+  char hex[33], title[256];
+  const struct pretrain_options *o = &t->options;
+  snprintf(title, sizeof title, "%s, %s", o->arch, objective_names[o->objective]);
+  if (write_backbone(t, hex) || journal_draw(o->out, title, t->error)) return -1;
+  if (add_facts(t, hex) || record(t) || run_finish(t->run, t->error)) return -1;
+  if (o->chatter) fprintf(o->chatter, "backbone in %s/backbone.safetensors\n", o->out);
+  return 0;
+}

@@ -1,0 +1,225 @@
+/* From options to something that can take a step: data, device, model, programs. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pretrain/trainer.h"
+
+enum { STRIDE = 32 /* of C5 */ };
+
+const char *const pretrain_products[] = {"backbone.safetensors", "checkpoints", "log.jsonl",   "loss.svg",
+                                         "tensorboard",          "erf",         "profile.txt", NULL};
+
+struct pretrain_options pretrain_defaults(void) {
+  return (struct pretrain_options){
+      .arch = "resnet50",
+      .norm = NN_NORM_NONE,
+      .epochs = 139, /* of COCO's 235,840 jigsaws: the paper's 64,000 iterations of 512 */
+      .batch = 32,
+      .warmup = -1,
+      .lr_steps = "0.6,0.9",
+      .sgd = {.momentum = 0.9, .weight_decay = 1e-4},
+      .tau = 0.7,
+      .erf_every = 5000,
+      .erf_images = 32,
+      .held_out = 0.05,
+      .held_out_images = 512,
+      .checkpoint_every = 1000,
+      .log_every = 50,
+      .assemble = jig_assemble_defaults(),
+      .device = "cpu",
+      .precision = NN_BF16,
+  };
+}
+
+/* ---- data -------------------------------------------------------------------------------------------------------- */
+
+static int open_sources(struct trainer *t) {
+  const struct pretrain_options *o = &t->options;
+  struct source_options options = {.seed = o->seed, .assemble = o->assemble, .held_out = o->held_out};
+  bool classify = o->objective == OBJECTIVE_CLASSIFY;
+  options.assemble.seed = o->seed;
+  if (source_open(&t->training, o->data, classify, SOURCE_TRAINING, &options, t->error)) return -1;
+  if (o->held_out <= 0) return 0;
+  return source_open(&t->held_out, o->data, classify, SOURCE_HELD_OUT, &options, t->error);
+}
+
+static int open_objective(struct trainer *t) {
+  const struct source *s = t->training;
+  if (objective_init(&t->objective, t->options.objective, source_size(s), source_cut(s), STRIDE, source_classes(s),
+                     t->error)) {
+    return -1;
+  }
+  return objective_score_init(&t->score, &t->objective, t->error);
+}
+
+static int open_loader(struct trainer *t) {
+  struct loader_options options = {.batch = t->options.batch,
+                                   .workers = t->options.workers,
+                                   .ahead = 4,
+                                   .bf16 = t->options.precision == NN_BF16,
+                                   .first_iteration = t->iteration};
+  return loader_open(&t->loader, t->training, &options, t->error);
+}
+
+/* Receptive fields are measured with the same few images throughout a run. */
+static int load_erf_images(struct trainer *t) {
+  struct loader *loader;
+  const struct loader_batch *batch;
+  double waited = 0;
+  int size = source_size(t->training);
+  struct loader_options options = {.batch = (int)t->options.erf_images,
+                                   .workers = t->options.workers,
+                                   .ahead = 1,
+                                   .bf16 = t->options.precision == NN_BF16};
+  size_t bytes = (size_t)t->options.erf_images * (size_t)size * (size_t)size * 3 * nn_dtype_size(t->options.precision);
+  if (loader_open(&loader, t->held_out ? t->held_out : t->training, &options, t->error)) return -1;
+  int result = loader_next(loader, &batch, &waited, t->error);
+  t->erf_images = aligned_alloc(64, (bytes + 63) / 64 * 64);
+  if (result == 0 && !t->erf_images) result = error_memory(t->error, bytes);
+  if (result == 0) memcpy(t->erf_images, batch->images, bytes);
+  loader_close(loader);
+  return result;
+}
+
+/* ---- defaults that follow from the data -------------------------------------------------------------------------- */
+
+static int parse_steps(struct trainer *t) {
+  struct nn_schedule *s = &t->schedule;
+  const char *text = t->options.lr_steps;
+  s->factor = 0.1;
+  while (*text) {
+    char *end;
+    double part = strtod(text, &end);
+    bool room = s->boundary_count < (int)COUNT_OF(s->boundaries);
+    if (end == text || !(part > 0 && part < 1) || (*end && *end != ',') || !room) {
+      return error_set(t->error, "--lr-steps: '%s' is not up to %zu parts of the run between 0 and 1, as 0.6,0.9",
+                       t->options.lr_steps, COUNT_OF(s->boundaries));
+    }
+    s->boundaries[s->boundary_count++] = (int64_t)(part * (double)t->options.iterations);
+    text = *end ? end + 1 : end;
+  }
+  return 0;
+}
+
+static int resolve(struct trainer *t) {
+  struct pretrain_options *o = &t->options;
+  double scale = o->batch / 512.0;
+  int64_t epoch = source_epoch_length(t->training);
+  if (o->batch > epoch) {
+    return error_set(t->error, "--batch %d is larger than the data: %s has %lld images an epoch", o->batch, o->data,
+                     (long long)epoch);
+  }
+  if (o->iterations == 0) o->iterations = (int64_t)ceil(o->epochs * (double)epoch / o->batch);
+  if (o->lr <= 0) o->lr = 0.8 * scale;
+  if (o->lr_start <= 0) o->lr_start = o->lr / 4;
+  if (o->warmup < 0) o->warmup = (o->iterations * 1250 + 32000) / 64000;
+  if (o->evaluate_every == 0) o->evaluate_every = (o->iterations + 9) / 10;
+  if (o->workers <= 0) o->workers = processor_count() < 2 ? 1 : 2;
+  if (o->norm == NN_NORM_NONE && backbone_default_norm(o->arch, &o->norm, t->error)) return -1;
+  t->schedule = (struct nn_schedule){
+      .kind = o->schedule, .start = o->lr_start, .base = o->lr, .warmup = o->warmup, .iterations = o->iterations};
+  if (o->schedule == NN_SCHEDULE_STEP && parse_steps(t)) return -1;
+  return nn_schedule_check(&t->schedule, t->error);
+}
+
+/* ---- model ------------------------------------------------------------------------------------------------------- */
+
+static int build(struct trainer *t) {
+  const struct pretrain_options *o = &t->options;
+  const char *classifier = strncmp(o->arch, "vgg", 3) ? "fc" : "classifier";
+  enum nn_norm norm = o->probe && o->norm == NN_NORM_BATCH ? NN_NORM_FROZEN : o->norm;
+  struct nn_graph *const graphs[] = {t->network, t->features};
+  for (size_t i = 0; i < COUNT_OF(graphs); i++) {
+    struct backbone backbone;
+    int images = nn_input(graphs[i], "images", NN_ACTIVATION, 3);
+    if (backbone_build(graphs[i], images, o->arch, norm, o->zero_init_residual, &backbone, t->error)) return -1;
+    nn_output(graphs[i], backbone.stages[5], "features");
+    if (i == 0 && o->probe) nn_params_freeze(&t->params, "");
+    if (i == 0 && objective_build(&t->objective, graphs[i], backbone.stages[5], classifier, t->error)) return -1;
+  }
+  return nn_graph_error(t->network, t->error) || nn_graph_error(t->features, t->error) ? -1 : 0;
+}
+
+static int fill(struct trainer *t) {
+  const struct pretrain_options *o = &t->options;
+  struct weights_match match = {0};
+  struct buffer text = {0};
+  if (nn_params_initialise(&t->params, o->seed, t->error)) return -1;
+  if (!o->init) return 0;
+  int result = weights_load(&t->params, o->init, &match, t->error);
+  if (result == 0) result = weights_match_describe(&match, 8, &text, t->error);
+  if (result == 0) result = buffer_append(&text, "", 1, t->error);
+  bool classifier_only = true; /* missing: a backbone file has none */
+  for (size_t i = 0; i < match.missing_count; i++)
+    classifier_only &= !strncmp(match.missing[i], "fc.", 3) || !strncmp(match.missing[i], "classifier.", 11);
+  if (result == 0 && !o->init_partial && (match.shapes_count > 0 || !classifier_only || match.matched_count == 0)) {
+    result = error_set(t->error, "--init %s does not fit %s; --init-partial begins with what fits\n%s", o->init,
+                       o->arch, (const char *)text.data);
+  }
+  if (result == 0 && o->chatter) fprintf(o->chatter, "--init %s\n%s", o->init, (const char *)text.data);
+  weights_match_free(&match);
+  buffer_free(&text);
+  return result;
+}
+
+static int open_model(struct trainer *t) {
+  const struct pretrain_options *o = &t->options;
+  t->network = nn_graph_create(&t->params);
+  t->features = nn_graph_create(&t->params);
+  if (!t->network || !t->features) return error_memory(t->error, 0);
+  if (build(t)) return -1;
+  if (nn_params_allocate(&t->params, &t->device, true, t->error)) return -1;
+  int64_t count = nn_count(t->objective.logits) * o->batch;
+  t->logits = malloc((size_t)count * sizeof(float));
+  return t->logits ? fill(t) : error_memory(t->error, (size_t)count * sizeof(float));
+}
+
+static int compile(struct trainer *t, bool training, struct nn_program **program) {
+  int size = source_size(t->training);
+  struct nn_input_shape shapes[5] = {{"images", {t->options.batch, size, size, 3}}};
+  size_t count = 1 + objective_shapes(&t->objective, t->options.batch, shapes + 1);
+  struct nn_compile_options options = {.precision = t->options.precision,
+                                       .training = training,
+                                       .parameter_gradients = training,
+                                       .shapes = shapes,
+                                       .shape_count = count};
+  if (nn_compile(program, t->network, &t->workspace, &options, t->error)) return -1;
+  return objective_bind(&t->objective, *program, t->error);
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+int trainer_open(struct trainer *t) {
+  t->options = *t->given;
+  const struct pretrain_options *o = &t->options;
+  if (open_sources(t) || resolve(t) || open_objective(t)) return -1;
+  if (nn_device_open(&t->device, o->device, o->threads, t->error)) return -1;
+  if (nn_device_supports(&t->device, o->precision, t->error)) return -1;
+  nn_params_init(&t->params);
+  nn_workspace_init(&t->workspace, &t->device);
+  if (open_model(t) || compile(t, true, &t->step)) return -1;
+  if (t->held_out && compile(t, false, &t->judge)) return -1;
+  if (trainer_resume(t) || journal_open(&t->journal, o->out, t->iteration > 0 ? t->iteration : -1, t->error)) return -1;
+  if (o->erf_every > 0 && load_erf_images(t)) return -1;
+  return open_loader(t);
+}
+
+void trainer_close(struct trainer *t) {
+  loader_close(t->loader);
+  journal_close(t->journal);
+  nn_program_free(t->step);
+  nn_program_free(t->judge);
+  nn_graph_free(t->network);
+  nn_graph_free(t->features);
+  nn_workspace_free(&t->workspace);
+  nn_params_free(&t->params);
+  nn_device_close(&t->device);
+  objective_score_free(&t->score);
+  objective_free(&t->objective);
+  source_close(t->training);
+  source_close(t->held_out);
+  cJSON_Delete(t->facts);
+  free(t->logits);
+  free(t->erf_images);
+}

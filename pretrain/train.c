@@ -1,0 +1,156 @@
+/* The training loop: a batch, a step, and now and then a look at how it goes. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "pretrain/trainer.h"
+
+int trainer_fact(struct trainer *t, const char *name, cJSON *item) {
+  cJSON_DeleteItemFromObjectCaseSensitive(t->facts, name);
+  if (item && cJSON_AddItemToObject(t->facts, name, item)) return 0;
+  cJSON_Delete(item);
+  return error_memory(t->error, 0);
+}
+
+int trainer_log(struct trainer *t, const struct journal_number *numbers, size_t count) {
+  double seconds = t->run->seconds_before + clock_seconds() - t->run->started;
+  return journal_write(t->journal, t->iteration, seconds, numbers, count, t->error);
+}
+
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
+
+static int take_step(struct trainer *t) {
+  const struct loader_batch *batch;
+  struct error *error = t->error;
+  float loss;
+  if (loader_next(t->loader, &batch, &t->waited, error)) return -1;
+  if (nn_program_bind(t->step, "images", batch->images, error)) return -1;
+  if (nn_program_bind(t->step, "labels", batch->labels, error)) return -1;
+  if (nn_program_forward(t->step, error) || nn_program_read(t->step, "loss", &loss, error)) return -1;
+  if (!isfinite(loss)) {
+    return error_set(
+        error,
+        "the loss is %g in iteration %lld; a lower --lr, a longer --warmup or --clip 10 may help. The last "
+        "good checkpoint is kept",
+        (double)loss, (long long)t->iteration + 1);
+  }
+  if (nn_program_read(t->step, "logits", t->logits, error) || nn_program_backward(t->step, error)) return -1;
+  if (nn_sgd_step(&t->params, &t->options.sgd, nn_schedule_rate(&t->schedule, t->iteration), NULL, error)) {
+    return error_context(error, "iteration %lld", (long long)t->iteration + 1);
+  }
+  struct nn_program_facts facts = nn_program_facts(t->step);
+  objective_score_add(&t->score, &t->objective, t->logits, batch->labels, t->options.batch);
+  t->spent.training_flops += (double)(facts.forward_flops + facts.backward_flops);
+  t->interval.loss += (double)loss;
+  t->interval.iterations++;
+  t->iteration++;
+  return 0;
+}
+
+/* ---- the line of an interval ------------------------------------------------------------------------------------- */
+
+/* What the score has counted goes to the interval, which checkpoints keep. */
+static void take_score(struct trainer *t) {
+  for (int r = 0; r < t->score.regions; r++) {
+    t->interval.correct += t->score.region_correct[r];
+    t->interval.counted += t->score.region_count[r];
+  }
+  objective_score_clear(&t->score);
+}
+
+static void print_line(const struct trainer *t, double loss, double accuracy, double rate, double speed, double wait) {
+  int64_t left = t->options.iterations - t->iteration;
+  double session = (clock_seconds() - t->session_started) / (double)(t->iteration - t->session_iteration);
+  int64_t eta = (int64_t)((double)left * session);
+  fprintf(t->options.chatter,
+          "iteration %lld/%lld  loss %.4f  accuracy %.1f %%  lr %.4g  %.1f img/s  data wait %.1f %%  eta "
+          "%lld:%02lld:%02lld\n",
+          (long long)t->iteration, (long long)t->options.iterations, loss, 100 * accuracy, rate, speed, 100 * wait,
+          (long long)(eta / 3600), (long long)(eta / 60 % 60), (long long)(eta % 60));
+}
+
+static void begin_line(struct trainer *t) {
+  t->waited = 0;
+  t->line_started = clock_seconds();
+  t->line_iteration = t->iteration;
+}
+
+static int write_line(struct trainer *t) {
+  take_score(t);
+  double seconds = clock_seconds() - t->line_started;
+  double images = (double)((t->iteration - t->line_iteration) * t->options.batch);
+  double loss = t->interval.loss / (double)t->interval.iterations;
+  double accuracy = t->interval.counted ? (double)t->interval.correct / (double)t->interval.counted : 0;
+  double rate = nn_schedule_rate(&t->schedule, t->iteration - 1);
+  const struct journal_number numbers[] = {
+      {"loss", loss},
+      {"accuracy", accuracy},
+      {"lr", rate},
+      {"epoch", (double)t->iteration * t->options.batch / (double)source_epoch_length(t->training)},
+      {"images_per_second", images / seconds},
+      {"data_wait", t->waited / seconds},
+  };
+  if (t->options.chatter) print_line(t, loss, accuracy, rate, images / seconds, t->waited / seconds);
+  t->interval = (struct interval){0};
+  return trainer_log(t, numbers, COUNT_OF(numbers));
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
+
+static bool due(const struct trainer *t, int64_t every) {
+  return every > 0 && (t->iteration % every == 0 || t->iteration == t->options.iterations);
+}
+
+/* What follows the t->iteration-th step. A checkpoint comes last, so that a resumed run does nothing of it twice. */
+static int look(struct trainer *t) {
+  const struct pretrain_options *o = &t->options;
+  bool line = due(t, o->log_every), measure = due(t, o->erf_every), evaluate = t->judge && due(t, o->evaluate_every);
+  if (line && write_line(t)) return -1;
+  if (measure && trainer_measure(t)) return -1;
+  if (evaluate && trainer_evaluate(t)) return -1;
+  if (due(t, o->checkpoint_every)) {
+    take_score(t);
+    if (trainer_save(t)) return -1;
+  }
+  if (line) begin_line(t);
+  return 0;
+}
+
+static enum pretrain_result loop(struct trainer *t) {
+  const struct pretrain_options *o = &t->options;
+  if (t->iteration == 0 && o->erf_every > 0 && trainer_measure(t)) return PRETRAIN_FAILED;
+  if (o->profile) nn_program_profile(t->step, true);
+  t->session_started = clock_seconds();
+  t->session_iteration = t->iteration;
+  begin_line(t);
+  while (t->iteration < o->iterations) {
+    if (take_step(t) || look(t)) return PRETRAIN_FAILED;
+    run_tick(t->run);
+    if (!o->stop || !*o->stop || t->iteration == o->iterations) continue;
+    take_score(t);
+    return trainer_save(t) ? PRETRAIN_FAILED : PRETRAIN_STOPPED;
+  }
+  return trainer_finish(t) ? PRETRAIN_FAILED : PRETRAIN_DONE;
+}
+
+static int write_profile(const struct trainer *t) {
+  char path[PATH_SIZE];
+  if (path_format(path, t->error, "%s/profile.txt", t->options.out)) return -1;
+  FILE *file = fopen(path, "w");
+  if (!file) return error_system(t->error, "%s: cannot write", path);
+  nn_program_profile_print(t->step, file);
+  if (t->options.chatter) fprintf(t->options.chatter, "profile in %s\n", path);
+  return fclose(file) ? error_system(t->error, "%s: cannot write", path) : 0;
+}
+
+enum pretrain_result pretrain(const struct pretrain_options *options, struct run *run, struct error *error) {
+  struct trainer trainer = {.given = options, .run = run, .error = error, .facts = cJSON_CreateObject()};
+  enum pretrain_result result = trainer.facts ? PRETRAIN_DONE : (enum pretrain_result)error_memory(error, 0);
+  if (result == PRETRAIN_DONE && trainer_open(&trainer)) result = PRETRAIN_FAILED;
+  if (result == PRETRAIN_DONE) {
+    if (options->chatter) trainer_print_configuration(&trainer);
+    result = loop(&trainer);
+  }
+  if (result != PRETRAIN_FAILED && options->profile && write_profile(&trainer)) result = PRETRAIN_FAILED;
+  trainer_close(&trainer);
+  return result;
+}

@@ -1,0 +1,68 @@
+/* pretrain/trainer - what a run has in its hands; for the files of this folder. */
+#ifndef JIGSAW_PRETRAIN_TRAINER_H
+#define JIGSAW_PRETRAIN_TRAINER_H
+
+#include "nn/checkpoint.h"
+#include "pretrain/journal.h"
+#include "pretrain/loader.h"
+#include "pretrain/pretrain.h"
+
+/* What has added up since the last line of the log; part of a checkpoint. */
+struct interval {
+  double loss; /* sum over iterations */
+  int64_t iterations, correct, counted;
+};
+
+/* What has added up since the run began; part of a checkpoint. */
+struct spent {
+  double training_flops, erf_flops, evaluation_flops;
+};
+
+struct trainer {
+  const struct pretrain_options *given;
+  struct pretrain_options options; /* with every default resolved */
+  struct run *run;
+  struct error *error;
+
+  struct source *training, *held_out; /* held_out: NULL when nothing is */
+  struct loader *loader;
+  struct objective objective;
+  struct nn_schedule schedule;
+
+  struct nn_device device;
+  struct nn_params params;
+  struct nn_workspace workspace;
+  struct nn_graph *network, *features; /* features: the backbone alone, up to output "features" */
+  struct nn_program *step, *judge;     /* judge: the network in evaluation mode */
+  float *logits;                       /* of a batch */
+  struct objective_score score;        /* of the interval */
+  uint8_t *erf_images;                 /* what receptive fields are measured with, normalised */
+
+  struct journal *journal;
+  int64_t iteration; /* done so far */
+  struct interval interval;
+  struct spent spent;
+  double waited, line_started, session_started; /* seconds: for data in this interval; clocks */
+  int64_t line_iteration, session_iteration;    /* where those clocks began */
+  cJSON *facts; /* results for run.json: the last evaluation and measurement; part of a checkpoint */
+};
+
+/* setup.c: everything between the options and the first step. trainer_close takes whatever was opened. */
+int trainer_open(struct trainer *t);
+void trainer_close(struct trainer *t);
+void trainer_print_configuration(const struct trainer *t); /* summary.c */
+
+/* keep.c: checkpoints and results. */
+int trainer_save(struct trainer *t);
+int trainer_resume(struct trainer *t); /* t->iteration is 0 when there is no checkpoint */
+int trainer_finish(struct trainer *t); /* backbone, curve, run.json, DONE */
+
+/* judge.c: held-out loss and accuracies; measure.c: receptive fields, soft labels, pictures. Into log and facts. */
+int trainer_evaluate(struct trainer *t);
+int trainer_measure(struct trainer *t);
+
+/* Replaces facts->name; takes `item` over, NULL is out of memory. */
+int trainer_fact(struct trainer *t, const char *name, cJSON *item);
+int trainer_log(struct trainer *t, const struct journal_number *numbers, size_t count);
+
+#endif
