@@ -51,7 +51,7 @@ int backbone_default_norm(const char *arch, enum nn_norm *norm, struct error *er
   return 0;
 }
 
-int norm_build(struct nn_graph *g, int x, const char *name, enum nn_norm norm) {
+int backbone_norm(struct nn_graph *g, int x, const char *name, enum nn_norm norm) {
   return norm == NN_NORM_GROUP ? nn_group_norm(g, x, name, 32) : nn_batch_norm(g, x, name, norm);
 }
 
@@ -66,9 +66,9 @@ int backbone_build(struct nn_graph *graph, int images, const char *arch, enum nn
     return error_set(error, "%s needs a norm: batch, frozen or group", arch);
   const struct resnet *resnet = find_resnet(arch);
   if (resnet) {
-    resnet_build(graph, images, resnet, norm, zero_init_residual, backbone);
+    backbone_resnet(graph, images, resnet, norm, zero_init_residual, backbone);
   } else {
-    vgg_build(graph, images, find_vgg(arch), norm, backbone);
+    backbone_vgg(graph, images, find_vgg(arch), norm, backbone);
   }
   backbone->channels = nn_channels(graph, backbone->stages[5]);
   return nn_graph_error(graph, error);

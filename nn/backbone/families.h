@@ -20,11 +20,11 @@ struct vgg {
   int convs[5];
 };
 
-void resnet_build(struct nn_graph *g, int images, const struct resnet *resnet, enum nn_norm norm,
-                  bool zero_init_residual, struct backbone *backbone);
-void vgg_build(struct nn_graph *g, int images, const struct vgg *vgg, enum nn_norm norm, struct backbone *backbone);
+void backbone_resnet(struct nn_graph *g, int images, const struct resnet *resnet, enum nn_norm norm,
+                     bool zero_init_residual, struct backbone *backbone);
+void backbone_vgg(struct nn_graph *g, int images, const struct vgg *vgg, enum nn_norm norm, struct backbone *backbone);
 
 /* Any norm but NONE, under the one name that torchvision gives them all. */
-int norm_build(struct nn_graph *g, int x, const char *name, enum nn_norm norm);
+int backbone_norm(struct nn_graph *g, int x, const char *name, enum nn_norm norm);
 
 #endif

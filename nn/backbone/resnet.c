@@ -20,7 +20,7 @@ static int conv_norm(struct nn_graph *g, int x, const struct block *block, const
   form.pad = form.kernel / 2;
   form.dilation = 1;
   if (form.groups == 0) form.groups = 1;
-  return norm_build(g, nn_conv(g, x, conv_name, form), norm_name, block->norm);
+  return backbone_norm(g, nn_conv(g, x, conv_name, form), norm_name, block->norm);
 }
 
 static int basic_branch(struct nn_graph *g, int x, const struct block *b) {
@@ -55,10 +55,10 @@ static int add_block(struct nn_graph *g, int x, const struct block *b) {
   return nn_relu(g, nn_add(g, branch, shortcut));
 }
 
-void resnet_build(struct nn_graph *g, int images, const struct resnet *resnet, enum nn_norm norm,
-                  bool zero_init_residual, struct backbone *backbone) {
+void backbone_resnet(struct nn_graph *g, int images, const struct resnet *resnet, enum nn_norm norm,
+                     bool zero_init_residual, struct backbone *backbone) {
   struct nn_conv stem = {.out = 64, .kernel = 7, .stride = 2, .pad = 3, .dilation = 1, .groups = 1};
-  int x = nn_relu(g, norm_build(g, nn_conv(g, images, "conv1", stem), "bn1", norm));
+  int x = nn_relu(g, backbone_norm(g, nn_conv(g, images, "conv1", stem), "bn1", norm));
   x = nn_max_pool(g, x, 3, 2, 1);
   for (int layer = 1; layer <= 4; layer++) {
     for (int i = 0; i < resnet->blocks[layer - 1]; i++) {

@@ -1,7 +1,7 @@
 #include "nn/backbone/families.h"
 
 /* Layers are numbered as in torchvision's nn.Sequential, where ReLUs and pools count. */
-void vgg_build(struct nn_graph *g, int images, const struct vgg *vgg, enum nn_norm norm, struct backbone *backbone) {
+void backbone_vgg(struct nn_graph *g, int images, const struct vgg *vgg, enum nn_norm norm, struct backbone *backbone) {
   static const int64_t CHANNELS[5] = {64, 128, 256, 512, 512};
   char name[32];
   int x = images, index = 0;
@@ -12,11 +12,9 @@ void vgg_build(struct nn_graph *g, int images, const struct vgg *vgg, enum nn_no
           g, x, name,
           (struct nn_conv){
               .out = CHANNELS[stage], .kernel = 3, .stride = 1, .pad = 1, .dilation = 1, .groups = 1, .bias = true});
-      snprintf(name, sizeof name, "features.%d.bias", index - 1);
-      nn_initial_set(g, name, (struct nn_initial){NN_CONSTANT, 0});
       if (vgg->norm) {
         snprintf(name, sizeof name, "features.%d", index++);
-        x = norm_build(g, x, name, norm);
+        x = backbone_norm(g, x, name, norm);
       }
       x = nn_relu(g, x);
       index++;
