@@ -7,7 +7,9 @@
 
 #include "core/base/base.h"
 
-enum { SAFETENSORS_RANK_MAX = 8 };
+enum { SAFETENSORS_RANK_MAX = 8, SAFETENSORS_HEADER_MAX = 100000000 /* as the reference */ };
+
+#define SAFETENSORS_METADATA "__metadata__"
 
 enum safetensors_dtype {
   SAFETENSORS_F32,
@@ -42,10 +44,15 @@ struct safetensors {
     const char *key, *text;
   } * metadata;
   size_t metadata_count;
+  const struct safetensors_entry **by_name; /* sorted */
 };
 
+const char *safetensors_dtype_name(enum safetensors_dtype dtype); /* "F32" */
+size_t safetensors_dtype_size(enum safetensors_dtype dtype);      /* bytes of an element; 0 for OTHER */
+
 /* Checks everything before a byte of data is used: the header's length, every offset inside the file, no overlap and no
- * hole, sizes that are those of dtype and shape, unique names. Messages name the file, the tensor and what is wrong. */
+ * hole, sizes that are those of dtype and shape, unique names. Messages name the file, the tensor and what is wrong.
+ * Whoever parses keeps `data` while the file is used. */
 int safetensors_open(struct safetensors *file, const char *path, struct error *error);
 int safetensors_parse(struct safetensors *file, const uint8_t *data, size_t size, const char *name,
                       struct error *error);
@@ -58,8 +65,9 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
 int safetensors_floats(const struct safetensors_entry *entry, int64_t first, int64_t count, float *values,
                        struct error *error);
 
-/* Writing: declare all tensors, then give their data in the same order, in pieces of any size. The header is padded so
- * that data begin at a multiple of 8 (as the reference does); nothing is at PATH before safetensors_commit. */
+/* Writing: declare all tensors, types of large elements before those of small ones (so that each is aligned, which
+ * readers want), then give their data in the same order, in pieces of any size. The header is padded so that data begin
+ * at a multiple of 8 (as the reference does); nothing is at PATH before safetensors_commit. */
 struct safetensors_writer;
 
 int safetensors_create(struct safetensors_writer **writer, const char *path, struct error *error);
@@ -67,7 +75,8 @@ int safetensors_declare(struct safetensors_writer *writer, const char *name, enu
                         const int64_t dims[], struct error *error);
 int safetensors_note(struct safetensors_writer *writer, const char *key, const char *text, struct error *error);
 int safetensors_write(struct safetensors_writer *writer, const void *bytes, size_t size, struct error *error);
-int safetensors_commit(struct safetensors_writer *writer, XXH128_hash_t *hash, struct error *error); /* frees it */
+/* Both free the writer; `hash` (may be NULL) is of the whole file. */
+int safetensors_commit(struct safetensors_writer *writer, XXH128_hash_t *hash, struct error *error);
 void safetensors_abandon(struct safetensors_writer *writer);
 
 #endif
