@@ -1,6 +1,7 @@
 #include "jigsaw/assemble.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const enum jig_group region_groups[JIG_REGIONS] = {JIG_SQUARE, JIG_WIDE, JIG_TALL, JIG_SQUARE};
@@ -16,9 +17,51 @@ struct jig_assemble_options jig_assemble_defaults(void) {
       .template = {224, 64}, .scale_low = 0.8, .scale_high = 1.5, .flip = 0.5, .repeat_max = 10};
 }
 
-int64_t jig_epoch_length(const struct jig_store *store) {
-  return (jig_store_count(store) + JIG_REGIONS - 1) / JIG_REGIONS;
+static int64_t jigsaws_of(int64_t samples) {
+  return (samples + JIG_REGIONS - 1) / JIG_REGIONS;
 }
+
+int64_t jig_epoch_length(const struct jig_store *store) {
+  return jigsaws_of(jig_store_count(store));
+}
+
+/* ---- subsets ---- */
+
+int jig_subset_init(struct jig_subset *subset, const struct jig_store *store, jig_take *take, void *context,
+                    struct error *error) {
+  *subset = (struct jig_subset){0};
+  for (int group = 0; group < JIG_GROUPS; group++) {
+    int64_t all = jig_store_group_count(store, group);
+    size_t bytes = (size_t)(all + 1) * sizeof *subset->items[group];
+    if (!(subset->items[group] = malloc(bytes))) return error_memory(error, bytes);
+    for (int64_t i = 0; i < all; i++) {
+      int64_t sample = jig_store_group_item(store, group, i);
+      if (take(jig_store_record(store, sample), context)) {
+        subset->items[group][subset->counts[group]++] = (uint32_t)sample;
+      }
+    }
+  }
+  return 0;
+}
+
+void jig_subset_free(struct jig_subset *subset) {
+  for (int group = 0; group < JIG_GROUPS; group++) {
+    free(subset->items[group]);
+  }
+  *subset = (struct jig_subset){0};
+}
+
+int64_t jig_available(const struct jig_assembler *assembler, enum jig_group group) {
+  const struct jig_subset *subset = assembler->options.subset;
+  return subset ? subset->counts[group] : jig_store_group_count(assembler->store, group);
+}
+
+static int64_t available_item(const struct jig_assembler *assembler, enum jig_group group, uint64_t position) {
+  const struct jig_subset *subset = assembler->options.subset;
+  return subset ? subset->items[group][position] : jig_store_group_item(assembler->store, group, (int64_t)position);
+}
+
+/* ---- which samples ---- */
 
 /* Of one jigsaw's regions, those that ask for a group. */
 static int asked_once(enum jig_group group) {
@@ -38,10 +81,10 @@ static void plan_shortage(struct jig_assembler *assembler) {
   static const enum jig_group helpers[JIG_GROUPS][2] = {
       [JIG_TALL] = {JIG_SQUARE, JIG_WIDE}, [JIG_SQUARE] = {JIG_WIDE, JIG_TALL}, [JIG_WIDE] = {JIG_SQUARE, JIG_TALL}};
   for (int group = 0; group < JIG_GROUPS; group++) {
-    int64_t own = jig_store_group_count(assembler->store, group);
+    int64_t own = jig_available(assembler, group);
     const enum jig_group *helper = helpers[group];
-    assembler->other[group] = jig_store_group_count(assembler->store, helper[0]) > own ? helper[0] : helper[1];
-    int64_t others = jig_store_group_count(assembler->store, assembler->other[group]);
+    assembler->other[group] = jig_available(assembler, helper[0]) > own ? helper[0] : helper[1];
+    int64_t others = jig_available(assembler, assembler->other[group]);
     double asked = (double)jig_asked(assembler, group);
     double kept = (double)own * assembler->options.repeat_max / asked;
     assembler->keep[group] = kept >= 1 || others <= own ? 1 : kept;
@@ -58,19 +101,23 @@ int jig_assembler_init(struct jig_assembler *assembler, const struct jig_store *
   if (!(options->scale_low > 0 && options->scale_low <= options->scale_high && options->scale_high <= 16)) {
     return error_set(error, "scale %g .. %g: needs 0 < low <= high <= 16", options->scale_low, options->scale_high);
   }
-  if (jig_store_count(store) == 0) return error_set(error, "the store holds no samples to assemble");
   *assembler = (struct jig_assembler){.store = store, .options = *options};
-  assembler->epoch_length = jig_epoch_length(store);
+  int64_t samples = 0;
+  for (int group = 0; group < JIG_GROUPS; group++) {
+    samples += jig_available(assembler, group);
+  }
+  if (samples == 0) return error_set(error, "the store holds no samples to assemble");
+  assembler->epoch_length = jigsaws_of(samples);
   plan_shortage(assembler);
   return 0;
 }
 
 /* Card `number` of the group's endless deck. */
 static int64_t deal(const struct jig_assembler *assembler, enum jig_group group, uint32_t epoch, uint64_t number) {
-  uint64_t count = (uint64_t)jig_store_group_count(assembler->store, group);
+  uint64_t count = (uint64_t)jig_available(assembler, group);
   uint64_t pass = (uint64_t)epoch << 32 | number / count;
   uint64_t position = rng_permute(assembler->options.seed, (uint32_t)group, pass, count, number % count);
-  return jig_store_group_item(assembler->store, group, (int64_t)position);
+  return available_item(assembler, group, position);
 }
 
 static int64_t choose_sample(const struct jig_assembler *assembler, struct rng *rng, enum jig_group group,
@@ -78,9 +125,10 @@ static int64_t choose_sample(const struct jig_assembler *assembler, struct rng *
   *substitute = rng_uniform(rng) >= assembler->keep[group];
   if (!*substitute) return deal(assembler, group, epoch, number);
   enum jig_group other = assembler->other[group];
-  uint64_t position = rng_below(rng, (uint64_t)jig_store_group_count(assembler->store, other));
-  return jig_store_group_item(assembler->store, other, (int64_t)position);
+  return available_item(assembler, other, rng_below(rng, (uint64_t)jig_available(assembler, other)));
 }
+
+/* ---- where they lie ---- */
 
 static int scaled_side(int side, double scale) {
   double scaled = floor(side * scale + 0.5);
@@ -144,6 +192,8 @@ void jig_plan(const struct jig_assembler *assembler, uint32_t epoch, int64_t ind
     place_tile(assembler, &rng, &tiles[region]);
   }
 }
+
+/* ---- pixels ---- */
 
 static int render_tile(const struct jig_assembler *assembler, const struct jig_tile *tile, struct jig_scratch *scratch,
                        struct image *canvas, struct error *error) {

@@ -38,13 +38,26 @@ struct jig_template {
 
 struct rect jig_region(const struct jig_template *template, int region);
 
+/* Some of a store's samples, by group and in store order: what an assembler is to do with instead of all of them. */
+struct jig_subset {
+  uint32_t *items[JIG_GROUPS];
+  int64_t counts[JIG_GROUPS];
+};
+
+/* Takes the samples of which `take` is true. Free with jig_subset_free, also after a failure. */
+typedef bool jig_take(const struct jig_record *record, void *context);
+int jig_subset_init(struct jig_subset *subset, const struct jig_store *store, jig_take *take, void *context,
+                    struct error *error);
+void jig_subset_free(struct jig_subset *subset);
+
 struct jig_assemble_options {
   uint64_t seed;
   struct jig_template template;
-  int fit;                      /* enum jig_fit */
-  double scale_low, scale_high; /* 0.8, 1.5; not used by warp and resize */
-  double flip;                  /* probability, 0.5 */
-  double repeat_max;            /* uses of a sample per epoch before its group is relieved, 10 */
+  int fit;                         /* enum jig_fit */
+  double scale_low, scale_high;    /* 0.8, 1.5; not used by warp and resize */
+  double flip;                     /* probability, 0.5 */
+  double repeat_max;               /* uses of a sample per epoch before its group is relieved, 10 */
+  const struct jig_subset *subset; /* borrowed; NULL: all samples of the store */
 };
 
 struct jig_assemble_options jig_assemble_defaults(void);
@@ -70,11 +83,12 @@ struct jig_assembler {
 /* Jigsaws in an epoch: as many as use each sample once on average. */
 int64_t jig_epoch_length(const struct jig_store *store);
 
-/* Fails when the store is empty or the options make no template. Owns nothing. */
+/* Fails when the store, or the subset, is empty or the options make no template. Owns nothing. */
 int jig_assembler_init(struct jig_assembler *assembler, const struct jig_store *store,
                        const struct jig_assemble_options *options, struct error *error);
 
-/* The regions of an epoch that ask for samples of a group. */
+/* The samples of a group that there are to assemble, and the regions of an epoch that ask for them. */
+int64_t jig_available(const struct jig_assembler *assembler, enum jig_group group);
 int64_t jig_asked(const struct jig_assembler *assembler, enum jig_group group);
 
 /* Decides on jigsaw `index` (any number; 0 .. epoch_length - 1 is one epoch) without touching a pixel. */

@@ -140,7 +140,7 @@ void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct
 
 void jig_print_shortage(FILE *stream, const struct jig_assembler *assembler) {
   for (int group = 0; group < JIG_GROUPS; group++) {
-    int64_t own = jig_store_group_count(assembler->store, group);
+    int64_t own = jig_available(assembler, group);
     double asked = (double)jig_asked(assembler, group);
     char letter = jig_group_letters[group], other = jig_group_letters[assembler->other[group]];
     if (assembler->keep[group] < 1) {
