@@ -17,7 +17,7 @@
 #include "core/image/image.h"
 #include "nn/program.h"
 
-enum { ERF_REGION_MAX = 8 };
+enum { ERF_REGION_MAX = 8, ERF_SIZE_MAX = 4096 /* pixels a side, as of templates */ };
 
 /* The regions of a template on the input and on the last map. */
 struct erf_regions {
@@ -43,7 +43,9 @@ int erf_regions_match(const struct erf_regions *regions, const struct erf_map *m
 
 /* Measures. `graph` maps the input named `input` to the output named `output` (side x side cells). Programs are
  * compiled in `workspace` and freed again. `images`: count inputs of size x size x 3 in `precision`, normalised. Many
- * cells share one backward pass: `copies` at a time (0: chosen for the memory that the workspace has already). */
+ * cells share one backward pass: `copies` at a time (0: as many as fit in what the workspace has already, or 256 MiB if
+ * that is more). What `map` held (zeros, or an earlier measurement) is replaced, and stays when measuring fails; it
+ * fails, too, when a gradient is not finite. */
 int erf_measure(struct erf_map *map, const struct nn_graph *graph, struct nn_workspace *workspace, const char *input,
                 const char *output, enum nn_dtype precision, const void *images, int64_t count, int size,
                 int64_t copies, struct error *error);

@@ -1,8 +1,6 @@
 /* The geometry of a template: rectangles on the input that fall together with whole cells of the map. */
 #include "erf/erf.h"
 
-enum { SIZE_MAX_PIXELS = 4096 }; /* a side, as of templates */
-
 static int check_grid(const struct erf_regions *regions, int region, const char *border, int at, struct error *error) {
   if (at % regions->stride == 0) return 0;
   return error_set(error,
@@ -30,9 +28,9 @@ static bool overlap(struct rect a, struct rect b) {
 
 int erf_regions_check(const struct erf_regions *regions, struct error *error) {
   int size = regions->size, stride = regions->stride, count = regions->count;
-  if (size < 1 || size > SIZE_MAX_PIXELS || stride < 1 || size % stride) {
+  if (size < 1 || size > ERF_SIZE_MAX || stride < 1 || size % stride) {
     return error_set(error, "an input of %d pixels a side: needs a multiple of the map's stride, %d, up to %d", size,
-                     stride, SIZE_MAX_PIXELS);
+                     stride, ERF_SIZE_MAX);
   }
   if (count < 1 || count > ERF_REGION_MAX) {
     return error_set(error, "%d regions: needs 1 to %d", count, ERF_REGION_MAX);
