@@ -8,7 +8,8 @@
  *
  *   w_r = max(tau, sum(G M_r) / sum(G)),   w_i = (1 - w_r) sum(G M_i) / sum(G (1 - M_r)) for i != r,
  *
- * and the cell's label is sum_i w_i y_i. Where sum(G (1 - M_r)) = 0 there is nothing to divide: w_r = 1.
+ * and the cell's label is sum_i w_i y_i. Where sum(G (1 - M_r)) = 0 there is nothing to divide: w_r = 1. So too for a
+ * field that is zero everywhere (the cell's output does not depend on the input): the cell stands for its own region.
  */
 #ifndef JIGSAW_ERF_H
 #define JIGSAW_ERF_H
@@ -16,51 +17,60 @@
 #include "core/image/image.h"
 #include "nn/program.h"
 
+enum { ERF_REGION_MAX = 8, ERF_SIZE_MAX = 4096 /* pixels a side, as of templates */ };
+
 /* The regions of a template on the input and on the last map. */
 struct erf_regions {
-  int size, stride;     /* of the input in pixels, square; of the map: cells = (size / stride)^2 */
-  int count;            /* <= ERF_REGION_MAX */
-  struct rect rects[8]; /* on the input; disjoint, covering it, borders at multiples of stride */
+  int size, stride; /* of the input in pixels, square; of the map: cells = (size / stride)^2 */
+  int count;
+  struct rect rects[ERF_REGION_MAX]; /* on the input; disjoint, covering it, borders at multiples of stride */
 };
-
-enum { ERF_REGION_MAX = 8 };
 
 /* Fails unless the rectangles are as said; the message tells which border does not lie on the map's grid. */
 int erf_regions_check(const struct erf_regions *regions, struct error *error);
-int erf_region_of(const struct erf_regions *regions, int cell_row, int cell_column);
+int erf_region_of(const struct erf_regions *regions, int cell_row, int cell_column); /* -1: outside */
 
 /* The fields of all cells: fields[cell * size * size + y * size + x] >= 0, cells in rows. */
 struct erf_map {
   int size, side; /* of the input, and cells a side */
   int64_t images; /* averaged over */
+  int64_t flops;  /* spent on measuring, as nn/program.h counts them */
   float *fields;  /* side * side * size * size */
 };
 
+/* Fails unless the regions are right, and those of a map's input and cells. */
+int erf_regions_match(const struct erf_regions *regions, const struct erf_map *map, struct error *error);
+
 /* Measures. `graph` maps the input named `input` to the output named `output` (side x side cells). Programs are
  * compiled in `workspace` and freed again. `images`: count inputs of size x size x 3 in `precision`, normalised. Many
- * cells share one backward pass: `copies` at a time (0: chosen for the memory that the workspace has already). */
+ * cells share one backward pass: `copies` at a time (0: as many as fit in what the workspace has already, or 256 MiB if
+ * that is more). What `map` held (zeros, or an earlier measurement) is replaced, and stays when measuring fails; it
+ * fails, too, when a gradient is not finite. */
 int erf_measure(struct erf_map *map, const struct nn_graph *graph, struct nn_workspace *workspace, const char *input,
                 const char *output, enum nn_dtype precision, const void *images, int64_t count, int size,
                 int64_t copies, struct error *error);
 void erf_map_free(struct erf_map *map);
 
-/* table[cell * count + i] = w_i; each cell's weights are >= 0 and sum to 1. */
+/* table[cell * count + i] = w_i; each cell's weights are >= 0 and sum to 1. Fails when the regions are not of this map,
+ * or a field is not finite. */
 int erf_soft_labels(const struct erf_map *map, const struct erf_regions *regions, double tau, float *table,
                     struct error *error);
 
 /* The smallest area that holds `share` (0.9) of the field's mass, as a part of the input's area: the brightest pixels
- * that together hold it, counted. */
+ * that together hold it, counted. 0 for a field that is zero everywhere. */
 double erf_area(const struct erf_map *map, int cell, double share);
 
-/* The share of the cell's field that lies in its own region. */
+/* The share of the cell's field that lies in its own region; 1 for a field that is zero everywhere. */
 double erf_inside(const struct erf_map *map, const struct erf_regions *regions, int cell);
 
-/* The cell in the middle of a region. */
+/* The cell in the middle of a region; of an even number a side the one nearer to the end. */
 int erf_centre_cell(const struct erf_regions *regions, int region);
 
-/* The field of a cell as a heat map (values to the power 1/2 of their share of the maximum, viridis), size x size; and
- * all centre cells side by side with the template's lines, as in the paper. */
+/* The field of a cell as a heat map (each pixel's share of the maximum, to the power 1/2, in viridis), size x size. */
 int erf_draw(const struct erf_map *map, int cell, struct image *image, struct error *error);
+
+/* The heat maps of the regions' centre cells side by side, as in the paper, with the template's lines; a frame shows
+ * the cell that each is of, where it lies on the input. */
 int erf_draw_regions(const struct erf_map *map, const struct erf_regions *regions, struct image *image,
                      struct error *error);
 

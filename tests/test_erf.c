@@ -1,0 +1,303 @@
+/* Regions, soft labels, areas and pictures of fields that the test makes, and measurement on small networks. */
+#include "erf/erf.h"
+
+#include <math.h>
+
+#include "tests/test_support.h"
+
+static int below(struct rng *rng, int count) {
+  return (int)rng_below(rng, (uint64_t)count);
+}
+
+/* ---- regions ---- */
+
+static const struct erf_regions PAPER = {
+    224, 32, 4, {{0, 0, 64, 64}, {64, 0, 160, 64}, {0, 64, 64, 160}, {64, 64, 160, 160}}};
+
+/* A cross of borders at random places of the grid: 1, 2 or 4 regions. */
+static struct erf_regions random_regions(struct rng *rng) {
+  struct erf_regions regions = {.stride = 1 + below(rng, 8)};
+  int side = 1 + below(rng, 9), size = side * regions.stride;
+  int cut_x = below(rng, side) * regions.stride, cut_y = below(rng, side) * regions.stride;
+  regions.size = size;
+  for (int i = 0; i < 4; i++) {
+    struct rect r = {i & 1 ? cut_x : 0, i & 2 ? cut_y : 0, i & 1 ? size - cut_x : cut_x, i & 2 ? size - cut_y : cut_y};
+    if (r.w > 0 && r.h > 0) regions.rects[regions.count++] = r;
+  }
+  return regions;
+}
+
+struct bad_regions {
+  struct erf_regions regions;
+  const char *message;
+};
+
+static void test_bad_regions(void **state) {
+  (void)state;
+  static const struct bad_regions BAD[] = {
+      {{224, 32, 4, {{0, 0, 60, 64}, {60, 0, 164, 64}, {0, 64, 60, 160}, {60, 64, 164, 160}}},
+       "region 0: its right border, at 60, is not on the map's grid: cut the template at a multiple of 32"},
+      {{224, 32, 2, {{0, 0, 224, 96}, {0, 100, 224, 124}}}, "region 1: its upper border, at 100"},
+      {{224, 32, 1, {{0, 0, 224, 223}}}, "region 0: its lower border, at 223"},
+      {{224, 32, 1, {{1, 0, 223, 224}}}, "region 0: its left border, at 1"},
+      {{224, 32, 2, {{0, 0, 128, 224}, {96, 0, 128, 224}}}, "regions 0 and 1 overlap"},
+      {{224, 32, 2, {{0, 0, 96, 224}, {128, 0, 96, 224}}}, "leave 7168 pixels"},
+      {{224, 32, 1, {{0, 0, 224, 256}}}, "does not lie on the input"},
+      {{224, 32, 1, {{32, 0, 2147483647, 224}}}, "does not lie on the input"},
+      {{224, 32, 2, {{0, 0, 224, 224}, {0, 0, 0, 224}}}, "does not lie on the input"},
+      {{224, 32, 2, {{0, 0, 224, 224}, {-32, 0, 32, 224}}}, "does not lie on the input"},
+      {{224, 30, 1, {{0, 0, 224, 224}}}, "multiple of the map's stride"},
+      {{224, 0, 1, {{0, 0, 224, 224}}}, "multiple of the map's stride"},
+      {{0, 32, 1, {{0, 0, 0, 0}}}, "multiple of the map's stride"},
+      {{224, 32, 0, {{0, 0, 224, 224}}}, "needs 1 to 8"},
+      {{224, 32, 9, {{0, 0, 224, 224}}}, "needs 1 to 8"},
+  };
+  for (size_t i = 0; i < COUNT_OF(BAD); i++) {
+    struct error error = {0};
+    assert_int_equal(erf_regions_check(&BAD[i].regions, &error), -1);
+    if (!strstr(error.message, BAD[i].message)) fail_msg("case %zu says: %s", i, error.message);
+  }
+}
+
+static void test_regions(void **state) {
+  (void)state;
+  struct rng rng;
+  rng_init(&rng, test_seed(), RNG_TEST, 0, 0);
+  for (int round = 0; round < 300; round++) {
+    struct error error = {0};
+    struct erf_regions regions = round ? random_regions(&rng) : PAPER;
+    int side = regions.size / regions.stride;
+    assert_ok(erf_regions_check(&regions, &error), error);
+    for (int cell = 0; cell < side * side; cell++) {
+      int region = erf_region_of(&regions, cell / side, cell % side);
+      int x = cell % side * regions.stride, y = cell / side * regions.stride;
+      struct rect r = regions.rects[region];
+      assert_true(x >= r.x && x < r.x + r.w && y >= r.y && y < r.y + r.h);
+    }
+    assert_int_equal(erf_region_of(&regions, side, 0), -1);
+    assert_int_equal(erf_region_of(&regions, 0, -1), -1);
+    for (int region = 0; region < regions.count; region++) {
+      int cell = erf_centre_cell(&regions, region);
+      struct rect r = regions.rects[region];
+      assert_int_equal(erf_region_of(&regions, cell / side, cell % side), region);
+      assert_true(fabs((cell % side + 0.5) * regions.stride - (r.x + r.w / 2.0)) <= regions.stride / 2.0);
+      assert_true(fabs((cell / side + 0.5) * regions.stride - (r.y + r.h / 2.0)) <= regions.stride / 2.0);
+    }
+  }
+  static const int CENTRES[] = {8, 11, 29, 32}; /* (1, 1), (1, 4), (4, 1), (4, 4) */
+  for (int region = 0; region < 4; region++) {
+    assert_int_equal(erf_centre_cell(&PAPER, region), CENTRES[region]);
+  }
+}
+
+/* ---- labels ---- */
+
+static struct erf_map empty_map(const struct erf_regions *regions) {
+  struct erf_map map = {.size = regions->size, .side = regions->size / regions->stride};
+  size_t count = (size_t)map.side * (size_t)map.side * (size_t)map.size * (size_t)map.size;
+  map.fields = calloc(count, sizeof(float));
+  assert_non_null(map.fields);
+  return map;
+}
+
+static float *field_of(const struct erf_map *map, int cell) {
+  return map->fields + (size_t)cell * (size_t)map->size * (size_t)map->size;
+}
+
+/* A blob of any width around any place, with noise, over many magnitudes; or nothing; or only the cell's own region, or
+ * all but that; or the same everywhere. */
+static void random_field(struct rng *rng, const struct erf_regions *regions, int cell, float *field) {
+  int size = regions->size, side = size / regions->stride, kind = below(rng, 8);
+  struct rect own = regions->rects[erf_region_of(regions, cell / side, cell % side)];
+  double x0 = rng_range(rng, 0, size), y0 = rng_range(rng, 0, size), width = size * pow(10, rng_range(rng, -1.5, 1));
+  double unit = pow(10, rng_range(rng, -30, 10));
+  for (int y = 0; y < size; y++) {
+    for (int x = 0; x < size; x++) {
+      bool inside = x >= own.x && x < own.x + own.w && y >= own.y && y < own.y + own.h;
+      double value = unit * exp(-(pow(x - x0, 2) + pow(y - y0, 2)) / (width * width)) * rng_uniform(rng);
+      if (kind == 0 || (kind == 1 && !inside) || (kind == 2 && inside)) value = 0;
+      if (kind == 3) value = unit;
+      field[y * size + x] = (float)value;
+    }
+  }
+}
+
+/* The paper's equations with their masks, pixel by pixel. */
+static void direct_label(const struct erf_regions *regions, int cell, const float *field, double tau, double *label) {
+  int size = regions->size, side = size / regions->stride, own = erf_region_of(regions, cell / side, cell % side);
+  double total = 0, not_own = 0, masked[ERF_REGION_MAX] = {0};
+  for (int y = 0; y < size; y++) {
+    for (int x = 0; x < size; x++) {
+      double g = field[y * size + x];
+      int region = erf_region_of(regions, y / regions->stride, x / regions->stride);
+      for (int i = 0; i < regions->count; i++) {
+        masked[i] += g * (region == i);
+      }
+      total += g;
+      not_own += g * (1 - (region == own));
+    }
+  }
+  double weight = not_own > 0 ? fmax(tau, masked[own] / total) : 1;
+  for (int i = 0; i < regions->count; i++) {
+    label[i] = i == own ? weight : not_own > 0 ? (1 - weight) * masked[i] / not_own : 0;
+  }
+}
+
+static void test_soft_labels(void **state) {
+  (void)state;
+  struct rng rng;
+  rng_init(&rng, test_seed(), RNG_TEST, 1, 0);
+  for (int round = 0; round < 60; round++) {
+    struct error error = {0};
+    struct erf_regions regions = random_regions(&rng);
+    struct erf_map map = empty_map(&regions);
+    float table[81 * ERF_REGION_MAX];
+    double tau = round % 3 == 0 ? 0.7 : round % 3 == 1 ? 1 : rng_uniform(&rng);
+    for (int cell = 0; cell < map.side * map.side; cell++) {
+      random_field(&rng, &regions, cell, field_of(&map, cell));
+    }
+    assert_ok(erf_soft_labels(&map, &regions, tau, table, &error), error);
+    for (int cell = 0; cell < map.side * map.side; cell++) {
+      double label[ERF_REGION_MAX], sum = 0;
+      direct_label(&regions, cell, field_of(&map, cell), tau, label);
+      int own = erf_region_of(&regions, cell / map.side, cell % map.side);
+      for (int i = 0; i < regions.count; i++) {
+        double weight = table[cell * regions.count + i];
+        assert_true(weight >= 0 && fabs(weight - label[i]) <= 1e-6);
+        assert_true(i != own || weight >= (float)tau);
+        sum += weight;
+      }
+      assert_true(fabs(sum - 1) <= 1e-6);
+      assert_true(fmax(tau, erf_inside(&map, &regions, cell)) - label[own] <= 1e-12);
+    }
+    erf_map_free(&map);
+  }
+}
+
+static void test_refused_labels(void **state) {
+  (void)state;
+  struct error error = {0};
+  struct erf_regions regions = {16, 8, 1, {{0, 0, 16, 16}}}, other = {16, 4, 1, {{0, 0, 16, 16}}};
+  struct erf_map map = empty_map(&regions);
+  float table[16];
+  assert_int_equal(erf_soft_labels(&map, &other, 0.7, table, &error), -1);
+  assert_non_null(strstr(error.message, "do not fit a field of 2 x 2 cells on 16 pixels"));
+  static const double TAUS[] = {-0.1, 1.1, NAN};
+  for (size_t i = 0; i < COUNT_OF(TAUS); i++) {
+    assert_int_equal(erf_soft_labels(&map, &regions, TAUS[i], table, &error), -1);
+    assert_non_null(strstr(error.message, "tau"));
+  }
+  static const float VALUES[] = {NAN, INFINITY, -1};
+  for (size_t i = 0; i < COUNT_OF(VALUES); i++) {
+    field_of(&map, 2)[77] = VALUES[i];
+    assert_int_equal(erf_soft_labels(&map, &regions, 0.7, table, &error), -1);
+    assert_non_null(strstr(error.message, "cell 1, 0 is not finite"));
+  }
+  erf_map_free(&map);
+}
+
+/* ---- area ---- */
+
+static int descending(const void *a, const void *b) {
+  float left = *(const float *)a, right = *(const float *)b;
+  return (left < right) - (left > right);
+}
+
+static double sorted_area(float *field, int count, double share) {
+  double total = 0, mass = 0;
+  qsort(field, (size_t)count, sizeof *field, descending);
+  for (int i = 0; i < count; i++) {
+    total += field[i];
+  }
+  for (int i = 0; i < count; i++) {
+    if (mass >= share * total * (1 - 1e-12)) return (double)i / count;
+    mass += field[i];
+  }
+  return 1;
+}
+
+static void test_area(void **state) {
+  (void)state;
+  enum { SIZE = 40, COUNT = SIZE * SIZE };
+  struct rng rng;
+  rng_init(&rng, test_seed(), RNG_TEST, 2, 0);
+  struct erf_regions regions = {SIZE, SIZE, 1, {{0, 0, SIZE, SIZE}}};
+  struct erf_map map = empty_map(&regions);
+  for (int round = 0; round < 500; round++) {
+    random_field(&rng, &regions, 0, map.fields);
+    if (round % 2) { /* few values: many ties */
+      for (int i = 0; i < COUNT; i++) {
+        map.fields[i] = (float)(below(&rng, 1 + round % 5) * (round % 7));
+      }
+    }
+    double share = round % 3 ? 0.9 : rng_uniform(&rng), area = erf_area(&map, 0, share);
+    for (int i = COUNT - 1; i > 0; i--) { /* the order of the pixels does not matter */
+      int j = below(&rng, i + 1);
+      float kept = map.fields[i];
+      map.fields[i] = map.fields[j], map.fields[j] = kept;
+    }
+    assert_true(fabs(erf_area(&map, 0, share) - area) <= 1e-12);
+    double expected = sorted_area(map.fields, COUNT, share);
+    if (!(fabs(area - expected) <= 1e-12)) fail_msg("round %d: area %.9f, not %.9f", round, area, expected);
+  }
+  for (int i = 0; i < COUNT; i++) {
+    map.fields[i] = 0.1f;
+  }
+  assert_true(fabs(erf_area(&map, 0, 0.9) - 0.9) <= 1e-12);
+  assert_true(fabs(erf_area(&map, 0, 1) - 1) <= 1e-12);
+  memset(map.fields, 0, COUNT * sizeof(float));
+  assert_true(erf_area(&map, 0, 0.9) == 0);
+  map.fields[33] = 1e-40f;
+  assert_true(erf_area(&map, 0, 0.9) == 1.0 / COUNT);
+  erf_map_free(&map);
+}
+
+/* ---- pictures ---- */
+
+static struct color pixel_of(const struct image *image, int x, int y) {
+  const uint8_t *pixel = image->pixels + ((size_t)y * (size_t)image->width + (size_t)x) * 3;
+  return (struct color){pixel[0], pixel[1], pixel[2]};
+}
+
+static void assert_color(struct color color, int r, int g, int b) {
+  if (color.r != r || color.g != g || color.b != b) {
+    fail_msg("(%d, %d, %d) is not (%d, %d, %d)", color.r, color.g, color.b, r, g, b);
+  }
+}
+
+static void test_pictures(void **state) {
+  (void)state;
+  struct error error = {0};
+  struct image image = {0};
+  struct erf_map map = empty_map(&PAPER);
+  float *field = field_of(&map, 8);
+  field[10 * 224 + 20] = 8;
+  field[100 * 224 + 200] = 2; /* half of the way: the root of a quarter */
+  field[101 * 224 + 200] = NAN;
+  assert_ok(erf_draw(&map, 8, &image, &error), error);
+  assert_true(image.width == 224 && image.height == 224);
+  assert_color(pixel_of(&image, 20, 10), 253, 231, 37);
+  assert_color(pixel_of(&image, 200, 100), 33, 144, 140);
+  assert_color(pixel_of(&image, 200, 101), 68, 1, 84);
+  assert_color(pixel_of(&image, 0, 0), 68, 1, 84);
+  assert_ok(erf_draw(&map, 9, &image, &error), error); /* a field of nothing */
+  assert_color(pixel_of(&image, 20, 10), 68, 1, 84);
+
+  assert_ok(erf_draw_regions(&map, &PAPER, &image, &error), error);
+  assert_true(image.width == 4 * 224 + 3 * 8 && image.height == 224);
+  assert_color(pixel_of(&image, 20, 10), 253, 231, 37);
+  for (int i = 0; i < 4; i++) {
+    int left = i * 232, cell = erf_centre_cell(&PAPER, i);
+    assert_true(pixel_of(&image, left + 64, 3).r > 150 && pixel_of(&image, left + 223, 64).r > 150); /* lines */
+    assert_color(pixel_of(&image, left + cell % 7 * 32 + 1, cell / 7 * 32 + 1), 255, 255, 255);      /* the frame */
+    assert_color(pixel_of(&image, left + 63, 223), 68, 1, 84);
+  }
+  struct erf_regions other = PAPER;
+  other.size = 192;
+  assert_int_equal(erf_draw_regions(&map, &other, &image, &error), -1);
+  image_free(&image);
+  erf_map_free(&map);
+}
+
+/* ---- measurement ---- */
+
