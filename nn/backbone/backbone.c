@@ -57,7 +57,7 @@ int backbone_norm(struct nn_graph *g, int x, const char *name, enum nn_norm norm
 
 int backbone_build(struct nn_graph *graph, int images, const char *arch, enum nn_norm norm, bool zero_init_residual,
                    struct backbone *backbone, struct error *error) {
-  enum nn_norm usual;
+  enum nn_norm usual = NN_NORM_NONE;
   if (backbone_default_norm(arch, &usual, error)) return -1;
   if (usual == NN_NORM_NONE && norm != NN_NORM_NONE) {
     return error_set(error, "%s has no norm layers; take %s_bn, or no norm", arch, arch);
