@@ -12,7 +12,8 @@
 struct journal;
 
 /* Takes up RUN/log.jsonl: lines after `iteration` (they will be written again), a torn last line and what is not JSON
- * are dropped; those before stay as they are, byte for byte. TensorBoard gets a file of its own for each attempt. */
+ * are dropped; those before stay as they are, byte for byte. `iteration` -1 keeps none. TensorBoard gets a file of its
+ * own for each attempt, which tells it to forget what earlier files have after `iteration`. */
 int journal_open(struct journal **journal, const char *folder, int64_t iteration, struct error *error);
 void journal_close(struct journal *journal);
 
