@@ -119,8 +119,10 @@ static int add_number(struct buffer *out, int64_t step, const struct journal_num
 
 int events_open(struct events *events, const char *folder, int64_t iteration, struct error *error) {
   long long now = (long long)time(NULL);
+  if (path_format(events->path, error, "%s/tensorboard", folder) || directory_create(events->path, error)) return -1;
   for (int number = 0; events->fd < 0; number++) {
-    if (path_format(events->path, error, "%s/events.out.tfevents.%010lld.jigsaw.%d", folder, now, number)) return -1;
+    if (path_format(events->path, error, "%s/tensorboard/events.out.tfevents.%010lld.jigsaw.%d", folder, now, number))
+      return -1;
     events->fd = open(events->path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
     if (events->fd < 0 && errno != EEXIST) return error_system(error, "%s: cannot create", events->path);
   }

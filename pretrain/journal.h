@@ -1,8 +1,8 @@
 /* pretrain/journal - what a training run leaves for people and their programs.
  *
- *   RUN/log.jsonl                                one JSON object a line: {"iteration": 100, "loss": ...}
- *   RUN/events.out.tfevents.TIME.jigsaw.N        the same numbers for TensorBoard
- *   RUN/loss.svg                                 loss and accuracy over iterations
+ *   RUN/log.jsonl                                       one JSON object a line: {"iteration": 100, "loss": ...}
+ *   RUN/tensorboard/events.out.tfevents.TIME.jigsaw.N   the same numbers for TensorBoard
+ *   RUN/loss.svg                                        loss and accuracy over iterations
  */
 #ifndef JIGSAW_PRETRAIN_JOURNAL_H
 #define JIGSAW_PRETRAIN_JOURNAL_H
