@@ -1,8 +1,8 @@
 /* pretrain/journal - what a training run leaves for people and their programs.
  *
- *   RUN/log.jsonl                                one JSON object a line: {"iteration": 100, "loss": ...}
- *   RUN/events.out.tfevents.TIME.jigsaw.N        the same numbers for TensorBoard
- *   RUN/loss.svg                                 loss and accuracy over iterations
+ *   RUN/log.jsonl                                       one JSON object a line: {"iteration": 100, "loss": ...}
+ *   RUN/tensorboard/events.out.tfevents.TIME.jigsaw.N   the same numbers for TensorBoard
+ *   RUN/loss.svg                                        loss and accuracy over iterations
  */
 #ifndef JIGSAW_PRETRAIN_JOURNAL_H
 #define JIGSAW_PRETRAIN_JOURNAL_H
@@ -12,7 +12,8 @@
 struct journal;
 
 /* Takes up RUN/log.jsonl: lines after `iteration` (they will be written again), a torn last line and what is not JSON
- * are dropped; those before stay as they are, byte for byte. TensorBoard gets a file of its own for each attempt. */
+ * are dropped; those before stay as they are, byte for byte. `iteration` -1 keeps none. TensorBoard gets a file of its
+ * own for each attempt, which tells it to forget what earlier files have after `iteration`. */
 int journal_open(struct journal **journal, const char *folder, int64_t iteration, struct error *error);
 void journal_close(struct journal *journal);
 
