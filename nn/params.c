@@ -1,7 +1,8 @@
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/params.h"
+#include "nn/backend.h"
 
 enum { PARAM_ALIGNMENT = 16 /* floats: a cache line */ };
 
@@ -108,6 +109,13 @@ int nn_params_allocate(struct nn_params *params, struct nn_device *device, bool 
   params->gradients = nn_device_allocate(device, size, error);
   params->momenta = nn_device_allocate(device, size, error);
   return params->gradients && params->momenta ? 0 : -1;
+}
+
+int nn_params_finite(const struct nn_params *params, bool *finite, struct error *error) {
+  double sum;
+  if (params->device->backend->square_sum(params->device, params->values, params->elements, &sum, error)) return -1;
+  *finite = isfinite(sum);
+  return 0;
 }
 
 int nn_param_read(const struct nn_params *params, const struct nn_param *param, const float *block, float *host,

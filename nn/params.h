@@ -79,6 +79,9 @@ int nn_params_allocate(struct nn_params *params, struct nn_device *device, bool 
 /* Sets every value to its initial one: a function of the seed and the parameter's name alone. */
 int nn_params_initialise(struct nn_params *params, uint64_t seed, struct error *error);
 
+/* Whether every value is a finite number. */
+int nn_params_finite(const struct nn_params *params, bool *finite, struct error *error);
+
 /* Copies to and from the host, `param->count` floats. `block` is params->values, gradients or momenta. */
 int nn_param_read(const struct nn_params *params, const struct nn_param *param, const float *block, float *host,
                   struct error *error);

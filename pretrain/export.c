@@ -33,7 +33,7 @@ static int export_file(const char *from, const char *to, enum weights_layout lay
   int result = nn_device_open(device, "ref", 1, error);
   if (result == 0) result = nn_params_allocate(params, device, false, error);
   if (result == 0) result = weights_load(params, from, &match, error);
-  if (result == 0) result = weights_save(params, to, arch, layout, NULL, notes, error);
+  if (result == 0) result = weights_save(params, to, arch, layout, NULL, (const char *const(*)[2])notes, error);
   weights_match_free(&match);
   return result;
 }

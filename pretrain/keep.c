@@ -1,5 +1,4 @@
 /* What outlives the process: checkpoints, and in the end the backbone and the record. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,10 +58,9 @@ static cJSON *make_notes(struct trainer *t) {
 
 /* Weights that are no numbers any more must not take the place of good ones. */
 static int check_finite(const struct trainer *t) {
-  double sum;
-  const struct nn_backend *backend = t->device.backend;
-  if (backend->square_sum(t->params.device, t->params.values, t->params.elements, &sum, t->error)) return -1;
-  if (isfinite(sum)) return 0;
+  bool finite;
+  if (nn_params_finite(&t->params, &finite, t->error)) return -1;
+  if (finite) return 0;
   return error_set(t->error,
                    "the weights are not finite after iteration %lld; a lower --lr, a longer --warmup or --clip 10 may "
                    "help. The last good checkpoint is kept",

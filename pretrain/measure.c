@@ -5,10 +5,9 @@
 
 enum { CELL_MASS_PERCENT = 90 };
 
-static int write_picture(struct trainer *t, const struct image *image, const char *format, long long number) {
-  char path[PATH_SIZE], name[64];
+static int write_picture(struct trainer *t, const struct image *image, const char *name) {
+  char path[PATH_SIZE];
   struct buffer png = {0};
-  snprintf(name, sizeof name, format, number);
   int result = path_format(path, t->error, "%s/erf/%s", t->options.out, name);
   if (result == 0) result = image_encode_png(image, &png, t->error);
   if (result == 0) result = file_write_all(path, png.data, png.size, t->error);
@@ -17,15 +16,17 @@ static int write_picture(struct trainer *t, const struct image *image, const cha
 }
 
 static int draw(struct trainer *t, const struct erf_map *map) {
-  char folder[PATH_SIZE];
+  char folder[PATH_SIZE], name[64];
   struct image image = {0};
+  snprintf(name, sizeof name, "%09lld.png", (long long)t->iteration);
   int result = path_format(folder, t->error, "%s/erf", t->options.out);
   if (result == 0) result = directory_create(folder, t->error);
   if (result == 0) result = erf_draw_regions(map, &t->objective.regions, &image, t->error);
-  if (result == 0) result = write_picture(t, &image, "%09lld.png", (long long)t->iteration);
+  if (result == 0) result = write_picture(t, &image, name);
   for (int r = 0; result == 0 && r < t->objective.regions.count; r++) {
     result = erf_draw(map, erf_centre_cell(&t->objective.regions, r), &image, t->error);
-    if (result == 0) result = write_picture(t, &image, "region-%lld.png", r);
+    snprintf(name, sizeof name, "region-%d.png", r);
+    if (result == 0) result = write_picture(t, &image, name);
   }
   image_free(&image);
   return result;
