@@ -1,7 +1,7 @@
 /* nn/checkpoint - the whole state of a training run, to go on from bit by bit.
  *
  *   FOLDER/000005000.safetensors   values, "momentum:NAME" for what is trained, "state:KEY" for other arrays, and as
- *                                  metadata the iteration, a JSON object of the caller's, and the XXH3-128 of all data
+ *                                  metadata the iteration, a JSON object of the caller's, and the XXH3-128 of it all
  *
  * A checkpoint is written whole or not at all, and only when it is there are older ones removed: a full disk or a kill
  * at any moment leaves the last good one.
@@ -14,7 +14,7 @@
 struct checkpoint_array {
   const char *key;
   float *values;
-  int64_t count;
+  int64_t count; /* at least 1 */
 };
 
 struct checkpoint {
@@ -23,13 +23,16 @@ struct checkpoint {
   size_t array_count;
 };
 
-/* Saves, and then removes all but the last `keep` checkpoints. `notes` is stored as it is. */
+/* Saves, and then removes all but the last `keep` checkpoints, this one included. Later ones, which a load has passed
+ * by as damaged, go too, and before all else what killed runs left half written. Makes the folder when it is missing.
+ * `notes` (NULL: none) is stored as it is; its text must be UTF-8. */
 int checkpoint_save(const char *folder, const struct nn_params *params, const struct checkpoint *checkpoint,
                     const cJSON *notes, int keep, struct error *error);
 
 /* Takes up the newest checkpoint that is whole, passing by damaged ones, each of which leaves a line in `skipped`.
  * Everything in it must fit: same parameters, same shapes, same arrays, else it fails. When there is none,
- * checkpoint->iteration is -1 and nothing changes. `*notes` is to be freed with cJSON_Delete. */
+ * checkpoint->iteration is -1 and nothing changes. `*notes` is to be freed with cJSON_Delete. A file that cannot be
+ * opened is not damaged: that fails. */
 int checkpoint_load(const char *folder, struct nn_params *params, struct checkpoint *checkpoint, cJSON **notes,
                     struct buffer *skipped, struct error *error);
 

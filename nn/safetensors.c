@@ -3,13 +3,14 @@
  * so that a file means the same to everybody who accepts it. */
 #include "nn/safetensors.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/dataset/json.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "safetensors files are little-endian, and mapped");
 
 /* Of the enumeration, and behind it those that are of no use to us. */
 static const struct {
@@ -290,7 +291,6 @@ int safetensors_parse(struct safetensors *file, const uint8_t *data, size_t size
   if (size < sizeof length)
     return error_set(error, "%s: %zu bytes are no safetensors file: is it cut off?", name, size);
   memcpy(&length, data, sizeof length);
-  length = le64toh(length);
   if (length < 2 || length > SAFETENSORS_HEADER_MAX || length > size - sizeof length) {
     return error_set(error, "%s: a header of %" PRIu64 " bytes in a file of %zu: it is cut off, or no safetensors file",
                      name, length, size);

@@ -1,26 +1,25 @@
-/* Elements of other types as float32. They lie in the file little-endian and unaligned. */
+/* Elements as float32, whatever their type. They lie in the file unaligned. */
 #include "nn/safetensors.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <string.h>
 
 static uint16_t load16(const uint8_t *at) {
   uint16_t bits;
   memcpy(&bits, at, sizeof bits);
-  return le16toh(bits);
+  return bits;
 }
 
 static uint32_t load32(const uint8_t *at) {
   uint32_t bits;
   memcpy(&bits, at, sizeof bits);
-  return le32toh(bits);
+  return bits;
 }
 
 static uint64_t load64(const uint8_t *at) {
   uint64_t bits;
   memcpy(&bits, at, sizeof bits);
-  return le64toh(bits);
+  return bits;
 }
 
 static float float_of(uint32_t bits) {

@@ -1,7 +1,6 @@
 /* Writing. The header is gathered while tensors are declared and goes out with the first data. */
 #include "nn/safetensors.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +121,7 @@ static int write_header(struct safetensors_writer *writer, struct error *error) 
     error_set(error, "%s: a header of %zu bytes is too large", writer->file.path, text.size);
     goto done;
   }
-  uint64_t length = htole64(text.size);
+  uint64_t length = text.size;
   if (file_write(&writer->file, &length, sizeof length, error)) goto done;
   status = file_write(&writer->file, text.data, text.size, error);
 done:

@@ -6,6 +6,8 @@
 #include "nn/params.h"
 #include "nn/safetensors.h"
 
+enum { WEIGHTS_NAME_SIZE = 512, WEIGHTS_SHAPE_SIZE = 256 };
+
 /* What a file and a model have in common. Lists are of names (for shapes: "NAME: file [a, b], model [c, d]"). */
 struct weights_match {
   struct arena arena;
@@ -13,14 +15,17 @@ struct weights_match {
   size_t matched_count, missing_count, extra_count, shapes_count;
 };
 
-/* Copies every tensor of the file that has a parameter's name and shape into `params`. Gradients and momenta of
- * detectors' heads, classifiers and the like are simply extra. A `num_batches_tracked` that the file lacks is not
- * reported missing. Does not fail on what does not fit: that is for the caller to judge by `match`. */
+/* Copies every tensor of the file that has a parameter's name and shape into `params`. The weights of detectors' heads,
+ * classifiers and the like are simply extra. A `num_batches_tracked` that the file lacks is not reported missing. Does
+ * not fail on what does not fit: that is for the caller to judge by `match`. */
 int weights_load(struct nn_params *params, const char *path, struct weights_match *match, struct error *error);
 void weights_match_free(struct weights_match *match);
 
 /* A few lines for people: the counts, then at most `limit` names of each kind. */
 int weights_match_describe(const struct weights_match *match, size_t limit, struct buffer *text, struct error *error);
+
+/* "[64, 3, 7, 7]"; its length. At most SAFETENSORS_RANK_MAX dimensions. */
+int weights_shape_text(char text[WEIGHTS_SHAPE_SIZE], int rank, const int64_t dims[]);
 
 enum weights_layout {
   WEIGHTS_TORCHVISION,
@@ -31,14 +36,15 @@ enum weights_layout {
 
 extern const char *const weights_layout_names[]; /* "torchvision", "timm", "detectron2", "mmdetection", NULL */
 
-/* Writes the parameters whose names begin with `prefix` ("" for all) and not with `without` (NULL: none), float32 (the
- * count of batches int64), with `notes` (pairs of key and text, NULL-terminated) as metadata. `arch` decides how names
- * translate. */
+/* Writes the parameters, but for those whose names begin with `without` (NULL: all), as float32 (the count of batches
+ * as int64), with `notes` (pairs of key and text, ended by a NULL key; may be NULL) as metadata. `arch` decides how
+ * names translate. */
 int weights_save(const struct nn_params *params, const char *path, const char *arch, enum weights_layout layout,
                  const char *without, const char *const notes[][2], struct error *error);
 
-/* One name in another layout; fails for networks that the layout does not know. */
-int weights_rename(const char *name, const char *arch, enum weights_layout layout, char *renamed, size_t size,
-                   struct error *error);
+/* One name in another layout; fails for networks, and parts of them, that the layout does not know. MMDetection's names
+ * depend on the norm: `group_norm`. */
+int weights_rename(const char *name, const char *arch, enum weights_layout layout, bool group_norm, char *renamed,
+                   size_t size, struct error *error);
 
 #endif
