@@ -128,19 +128,114 @@ static void blend_pixel(const uint8_t *restrict source, const struct taps *taps,
   out[2] = (uint8_t)(b >> bits);
 }
 
+/* ---- columns of few taps ----------------------------------------------------------------------------------------- */
+
+/* The taps of a row's pixels lie here and there. They are gathered side by side first, so that the multiplications can
+ * be vectorised. Arrays are in the order of output bytes. */
+struct gather {
+  int count, taps;            /* pixels, and the taps of each: 2 or 3 */
+  int32_t *starts;            /* of a pixel's first tap in the row, bytes */
+  int16_t *weights[FEW_TAPS]; /* of the k-th tap; 0 where a pixel has fewer */
+  uint8_t *bytes[FEW_TAPS];   /* the k-th tap */
+};
+
+enum { GATHER_STEP = 4, BEYOND = 3 * (FEW_TAPS - 1) + 1 }; /* bytes copied for a pixel; read beyond a row's end */
+
+static int most_taps(const struct resample_axis *axis, const struct buffer *columns) {
+  size_t stride = taps_stride(axis);
+  int most = 0;
+  for (int i = 0; i < axis->count; i++) {
+    int count = taps_at(columns, stride, i)->count;
+    if (count > most) most = count;
+  }
+  return most;
+}
+
+static int make_gather(struct gather *gather, const struct resample_axis *axis, bool flip, const struct buffer *columns,
+                       struct buffer *memory, struct error *error) {
+  size_t stride = taps_stride(axis), bytes = 3 * (size_t)axis->count, room;
+  if (!size_muladd((size_t)axis->count, sizeof *gather->starts + FEW_TAPS * 3 * (sizeof(int16_t) + 1),
+                   FEW_TAPS * GATHER_STEP, &room)) {
+    return error_memory(error, SIZE_MAX);
+  }
+  if (buffer_reserve(memory, room, error)) return -1;
+  gather->count = axis->count;
+  gather->starts = (int32_t *)(void *)memory->data;
+  for (int k = 0; k < FEW_TAPS; k++) {
+    gather->weights[k] = (int16_t *)(void *)(gather->starts + axis->count) + (size_t)k * bytes;
+    gather->bytes[k] = (uint8_t *)((int16_t *)(void *)(gather->starts + axis->count) + FEW_TAPS * bytes) +
+                       (size_t)k * (bytes + GATHER_STEP);
+  }
+  for (int i = 0; i < axis->count; i++) {
+    const struct taps *taps = taps_at(columns, stride, flip ? axis->count - 1 - i : i);
+    gather->starts[i] = 3 * taps->first;
+    for (int k = 0; k < FEW_TAPS; k++) {
+      int16_t weight = k < taps->count ? (int16_t)taps->weights[k] : 0;
+      for (int c = 0; c < 3; c++) {
+        gather->weights[k][3 * i + c] = weight;
+      }
+    }
+  }
+  return 0;
+}
+
+/* Each copy has a byte too many, which the next overwrites. */
+static void gather_tap(const struct gather *gather, int k, const uint8_t *row) {
+  uint8_t *out = gather->bytes[k];
+  row += 3 * (ptrdiff_t)k;
+  for (int i = 0; i < gather->count; i++) {
+    memcpy(out + 3 * (size_t)i, row + gather->starts[i], GATHER_STEP);
+  }
+}
+
+static void blend_gathered(const struct gather *gather, const uint8_t *row, uint8_t *restrict out) {
+  const int16_t *a = gather->weights[0], *b = gather->weights[1], *c = gather->weights[2];
+  const uint8_t *first = gather->bytes[0], *second = gather->bytes[1], *third = gather->bytes[2];
+  int bytes = 3 * gather->count;
+  for (int k = 0; k < gather->taps; k++) {
+    gather_tap(gather, k, row);
+  }
+  if (gather->taps == 2) {
+    for (int i = 0; i < bytes; i++) {
+      out[i] = (uint8_t)((first[i] * a[i] + second[i] * b[i] + (1 << (FEW_BITS - 1))) >> FEW_BITS);
+    }
+  } else {
+    for (int i = 0; i < bytes; i++) {
+      int32_t sum = first[i] * a[i] + second[i] * b[i] + third[i] * c[i];
+      out[i] = (uint8_t)((sum + (1 << (FEW_BITS - 1))) >> FEW_BITS);
+    }
+  }
+}
+
+/* ---- all together ------------------------------------------------------------------------------------------------ */
+
+static void blend_columns(const struct resample_axis *axis, const struct buffer *columns, bool flip, const uint8_t *row,
+                          uint8_t *out) {
+  size_t stride = taps_stride(axis);
+  for (int i = 0; i < axis->count; i++) {
+    const struct taps *taps = taps_at(columns, stride, i);
+    blend_pixel(row + 3 * (size_t)taps->first, taps, out + 3 * (size_t)(flip ? axis->count - 1 - i : i));
+  }
+}
+
 int resample(struct resampler *resampler, const struct image *part, const struct resample_axis *x,
              const struct resample_axis *y, bool flip, uint8_t *out, size_t stride, struct error *error) {
-  size_t width = (size_t)part->width * 3, column_stride = taps_stride(x), row_stride = taps_stride(y);
+  size_t width = (size_t)part->width * 3, row_stride = taps_stride(y);
+  struct gather gather = {0};
   if (make_taps(x, &resampler->columns, error) || make_taps(y, &resampler->rows, error)) return -1;
-  if (buffer_reserve(&resampler->row, width, error)) return -1;
+  if (buffer_reserve(&resampler->row, width + BEYOND, error)) return -1;
+  memset(resampler->row.data + width, 0, BEYOND);
+  int most = most_taps(x, &resampler->columns);
+  bool few = most <= FEW_TAPS;
+  gather.taps = most < FEW_TAPS ? 2 : FEW_TAPS;
+  if (few && make_gather(&gather, x, flip, &resampler->columns, &resampler->gather, error)) return -1;
   for (int j = 0; j < y->count; j++) {
     const struct taps *rows = taps_at(&resampler->rows, row_stride, j);
     blend_rows(part->pixels + (size_t)rows->first * width, width, rows, resampler->row.data);
-    uint8_t *target = out + (size_t)j * stride;
-    for (int i = 0; i < x->count; i++) {
-      const struct taps *columns = taps_at(&resampler->columns, column_stride, i);
-      int column = flip ? x->count - 1 - i : i;
-      blend_pixel(resampler->row.data + 3 * (size_t)columns->first, columns, target + 3 * (size_t)column);
+    if (few) {
+      blend_gathered(&gather, resampler->row.data, out + (size_t)j * stride);
+    } else {
+      blend_columns(x, &resampler->columns, flip, resampler->row.data, out + (size_t)j * stride);
     }
   }
   return 0;
@@ -150,4 +245,5 @@ void resampler_free(struct resampler *resampler) {
   buffer_free(&resampler->row);
   buffer_free(&resampler->columns);
   buffer_free(&resampler->rows);
+  buffer_free(&resampler->gather);
 }

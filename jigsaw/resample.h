@@ -15,7 +15,7 @@ int resample_span(const struct resample_axis *axis, int *first);
 
 /* Reusable memory; belongs to one thread. Zero it to begin, free with resampler_free. */
 struct resampler {
-  struct buffer row, columns, rows;
+  struct buffer row, columns, rows, gather;
 };
 
 /* `part` holds just the source pixels of the two spans. Writes x->count x y->count pixels to `out`, whose rows are

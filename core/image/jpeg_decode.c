@@ -131,14 +131,16 @@ static void inks_to_rgb(uint8_t *target, const uint8_t *inks, int width, bool in
 
 enum { ROWS = 16 };
 
-/* Reads the rows of `area`, straight into the picture where libjpeg's row is the picture's row. */
+/* Reads the rows of `area`, straight into the picture where libjpeg's row is the picture's row. Else through rows that
+ * begin at an odd address: aligned ones libjpeg-turbo writes past the caches, and reading them back would wait for
+ * memory. */
 static int reader_rows(struct jpeg_reader *reader, const struct rect *area, int left) {
   struct jpeg_decompress_struct *source = &reader->source;
   struct image *image = reader->image;
   bool inks = source->out_color_space == JCS_CMYK;
   bool direct = !inks && source->output_width == (JDIMENSION)area->w;
-  JSAMPARRAY scratch = source->mem->alloc_sarray((j_common_ptr)source, JPOOL_IMAGE,
-                                                 source->output_width * (JDIMENSION)source->output_components, ROWS);
+  JSAMPARRAY scratch = source->mem->alloc_sarray(
+      (j_common_ptr)source, JPOOL_IMAGE, source->output_width * (JDIMENSION)source->output_components + 1, ROWS);
   int bottom = area->y + area->h;
   for (int y = (int)source->output_scanline; y < bottom;) {
     JSAMPROW rows[ROWS];
@@ -147,12 +149,12 @@ static int reader_rows(struct jpeg_reader *reader, const struct rect *area, int 
     if (count > ROWS) count = ROWS;
     uint8_t *target = wanted ? image->pixels + (size_t)(y - area->y) * (size_t)area->w * 3 : NULL;
     for (int i = 0; i < count; i++) {
-      rows[i] = direct && wanted ? target + (size_t)i * (size_t)area->w * 3 : scratch[i];
+      rows[i] = direct && wanted ? target + (size_t)i * (size_t)area->w * 3 : scratch[i] + 1;
     }
     int done = (int)jpeg_read_scanlines(source, rows, (JDIMENSION)count);
     if (done < 1) return error_set(reader->guard.error, "JPEG: decoding stopped at row %d", y);
     for (int i = 0; wanted && !direct && i < done; i++) {
-      const uint8_t *first = scratch[i] + (size_t)(area->x - left) * (size_t)source->output_components;
+      const uint8_t *first = scratch[i] + 1 + (size_t)(area->x - left) * (size_t)source->output_components;
       if (inks) {
         inks_to_rgb(target + (size_t)i * (size_t)area->w * 3, first, area->w, source->saw_Adobe_marker);
       } else {
