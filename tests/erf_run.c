@@ -1,4 +1,4 @@
-/* What tests/python/test_erf.py compares with numpy and PyTorch.
+/* What tests/python/test_erf_autograd.py compares with numpy and PyTorch.
  *
  *   erf_run labels FIELDS SIZE STRIDE TAU X,Y,W,H ...     the raw float32 fields of all cells; a line per cell: its
  * soft label, the area of 90 %, the share inside its region erf_run measure ARCH WEIGHTS IMAGES COUNT SIZE DEVICE

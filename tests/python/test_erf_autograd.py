@@ -1,6 +1,6 @@
 """Soft labels against the paper's equations in numpy; receptive fields against PyTorch's autograd.
 
-    python3 tests/python/test_erf.py [FOLDER-OF-THE-TOOLS] [unittest's arguments]
+    python3 tests/python/test_erf_autograd.py [FOLDER-OF-THE-TOOLS] [unittest's arguments]
 
 Exits with 77 (skipped) without numpy, torch, torchvision or safetensors.
 """
