@@ -301,3 +301,316 @@ static void test_pictures(void **state) {
 
 /* ---- measurement ---- */
 
+/* A network with all that ERFs meet: strides, norms by running statistics, a residual sum, ReLUs, a max pool, a bias.
+ */
+struct network {
+  struct nn_device device;
+  struct nn_params params;
+  struct nn_graph *graph;
+  struct nn_workspace workspace;
+  int size, side;
+};
+
+/* Normal values, scaled to keep magnitudes; those of norms are far from 0 and 1. */
+static void randomise(struct network *network, struct rng *rng) {
+  struct error error = {0};
+  for (size_t i = 0; i < network->params.count; i++) {
+    const struct nn_param *param = network->params.items[i];
+    float *values = malloc((size_t)param->count * sizeof *values);
+    assert_non_null(values);
+    double scale = param->role == NN_WEIGHT ? sqrt(6.0 * (double)param->dims[0] / (double)param->count) : 1;
+    for (int64_t k = 0; k < param->count; k++) {
+      bool positive = param->role == NN_NORM_WEIGHT || param->role == NN_NORM_VARIANCE;
+      values[k] = (float)(positive ? rng_range(rng, 0.5, 2) : scale * rng_range(rng, -1, 1));
+    }
+    assert_ok(nn_param_write(&network->params, param, network->params.values, values, &error), error);
+    free(values);
+  }
+}
+
+static void open_network(struct network *network, const char *device) {
+  struct error error = {0};
+  assert_ok(nn_device_open(&network->device, device, 0, &error), error);
+  nn_params_init(&network->params);
+  nn_workspace_init(&network->workspace, &network->device);
+  network->graph = nn_graph_create(&network->params);
+  assert_non_null(network->graph);
+}
+
+static void allocate_network(struct network *network, struct rng *rng) {
+  struct error error = {0};
+  assert_ok(nn_graph_error(network->graph, &error), error);
+  assert_ok(nn_params_allocate(&network->params, &network->device, false, &error), error);
+  randomise(network, rng);
+}
+
+static void close_network(struct network *network) {
+  nn_graph_free(network->graph);
+  nn_workspace_free(&network->workspace);
+  nn_params_free(&network->params);
+  nn_device_close(&network->device);
+}
+
+static void build_small(struct network *network, const char *device, struct rng *rng) {
+  struct nn_conv conv = {.out = 8, .kernel = 3, .stride = 2, .pad = 1, .dilation = 1, .groups = 1};
+  open_network(network, device);
+  network->size = 24;
+  network->side = 3;
+  struct nn_graph *g = network->graph;
+  int x = nn_input(g, "images", NN_ACTIVATION, 3);
+  int trunk = nn_relu(g, nn_batch_norm(g, nn_conv(g, x, "conv1", conv), "bn1", NN_NORM_BATCH));
+  conv.stride = 1;
+  x = nn_batch_norm(g, nn_conv(g, trunk, "conv2", conv), "bn2", NN_NORM_BATCH);
+  x = nn_max_pool(g, nn_relu(g, nn_add(g, x, trunk)), 3, 2, 1);
+  conv.stride = 2, conv.bias = true, conv.out = 6;
+  nn_output(g, nn_conv(g, x, "conv3", conv), "map");
+  allocate_network(network, rng);
+}
+
+static float *random_images(struct rng *rng, int64_t count, int size) {
+  int64_t values = count * size * size * 3;
+  float *images = malloc((size_t)values * sizeof *images);
+  assert_non_null(images);
+  for (int64_t i = 0; i < values; i++) {
+    images[i] = (float)rng_range(rng, -2, 2);
+  }
+  return images;
+}
+
+static struct erf_map measure(struct network *network, const float *images, int64_t count, int64_t copies) {
+  struct error error = {0};
+  struct erf_map map = {0};
+  assert_ok(erf_measure(&map, network->graph, &network->workspace, "images", "map", NN_F32, images, count,
+                        network->size, copies, &error),
+            error);
+  assert_true(map.size == network->size && map.side == network->side && map.images == count);
+  return map;
+}
+
+static void assert_same_fields(const struct erf_map *a, const struct erf_map *b) {
+  int64_t pixels = (int64_t)a->size * a->size;
+  for (int cell = 0; cell < a->side * a->side; cell++) {
+    const float *left = field_of(a, cell), *right = field_of(b, cell);
+    double peak = 0;
+    for (int64_t i = 0; i < pixels; i++) {
+      peak = fmax(peak, left[i]);
+    }
+    for (int64_t i = 0; i < pixels; i++) {
+      if (!(fabs(left[i] - right[i]) <= 1e-5 * peak)) fail_msg("cell %d: %g is not %g", cell, left[i], right[i]);
+    }
+  }
+}
+
+/* The channels of one cell, summed. */
+static double cell_output(struct nn_program *program, const float *image, int cell, float *output) {
+  struct error error = {0};
+  struct nn_shape shape;
+  double sum = 0;
+  assert_ok(nn_program_bind(program, "images", image, &error), error);
+  assert_ok(nn_program_forward(program, &error), error);
+  assert_ok(nn_program_shape(program, "map", &shape, &error), error);
+  assert_ok(nn_program_read(program, "map", output, &error), error);
+  for (int64_t c = 0; c < shape.c; c++) {
+    sum += output[cell * shape.c + c];
+  }
+  return sum;
+}
+
+/* The absolute slope at one value of the image; negative where the slopes to both sides differ, at a kink of a ReLU. */
+static double slope(struct nn_program *program, float *value, const float *image, int cell, float *output) {
+  const double STEP = 1.0 / 256;
+  float kept = *value;
+  double here = cell_output(program, image, cell, output);
+  *value = (float)(kept + STEP);
+  double right = (cell_output(program, image, cell, output) - here) / (*value - kept);
+  *value = (float)(kept - STEP);
+  double left = (here - cell_output(program, image, cell, output)) / (kept - *value);
+  *value = kept;
+  return fabs(left - right) <= 1e-3 * (fabs(left) + 1) ? fabs(left + right) / 2 : -1;
+}
+
+static void test_finite_differences(void **state) {
+  (void)state;
+  enum { PROBES = 400 };
+  struct rng rng;
+  struct error error = {0};
+  struct network network;
+  rng_init(&rng, test_seed(), RNG_TEST, 3, 0);
+  build_small(&network, "ref", &rng);
+  float *image = random_images(&rng, 1, network.size), output[9 * 6];
+  struct erf_map map = measure(&network, image, 1, 4);
+  struct nn_input_shape shape = {"images", {1, network.size, network.size, 3}};
+  struct nn_compile_options options = {.precision = NN_F32, .shapes = &shape, .shape_count = 1};
+  struct nn_program *program = NULL;
+  assert_ok(nn_compile(&program, network.graph, &network.workspace, &options, &error), error);
+  int compared = 0, seen = 0;
+  for (int probe = 0; probe < PROBES; probe++) {
+    int cell = below(&rng, 9), pixel = below(&rng, network.size * network.size);
+    double expected = 0, found = field_of(&map, cell)[pixel];
+    bool smooth = true;
+    for (int c = 0; c < 3 && smooth; c++) {
+      double part = slope(program, &image[pixel * 3 + c], image, cell, output);
+      smooth = part >= 0;
+      expected += part;
+    }
+    compared += smooth;
+    seen += smooth && expected > 0.01;
+    if (smooth && !(fabs(found - expected) <= 2e-3 * (expected + 1))) {
+      fail_msg("cell %d, pixel %d: %g, by differences %g", cell, pixel, found, expected);
+    }
+  }
+  assert_true(compared > PROBES / 2 && seen > PROBES / 10);
+  nn_program_free(program);
+  erf_map_free(&map);
+  free(image);
+  close_network(&network);
+}
+
+static void check_copies(const char *device, struct rng *rng) {
+  struct network network;
+  build_small(&network, device, rng);
+  float *images = random_images(rng, 3, network.size);
+  struct erf_map all = measure(&network, images, 3, 9);
+  static const int64_t COPIES[] = {0, 1, 2, 4, 5, 8, 20};
+  for (size_t i = 0; i < COUNT_OF(COPIES); i++) {
+    struct erf_map map = measure(&network, images, 3, COPIES[i]);
+    assert_same_fields(&all, &map);
+    assert_true(map.flops > 0);
+    erf_map_free(&map);
+  }
+  struct erf_map again = measure(&network, images, 3, 9);
+  assert_memory_equal(again.fields, all.fields, 9 * 24 * 24 * sizeof(float));
+  assert_true(again.flops == all.flops);
+  struct erf_map mean = measure(&network, images, 1, 9); /* of the three one by one */
+  for (int image = 1; image < 3; image++) {
+    struct erf_map one = measure(&network, images + image * 24 * 24 * 3, 1, 9);
+    for (int i = 0; i < 9 * 24 * 24; i++) {
+      mean.fields[i] += one.fields[i];
+    }
+    erf_map_free(&one);
+  }
+  for (int i = 0; i < 9 * 24 * 24; i++) {
+    mean.fields[i] /= 3;
+  }
+  assert_same_fields(&all, &mean);
+  erf_map_free(&mean);
+  erf_map_free(&again);
+  erf_map_free(&all);
+  free(images);
+  close_network(&network);
+}
+
+static void test_copies(void **state) {
+  (void)state;
+  struct rng rng;
+  rng_init(&rng, test_seed(), RNG_TEST, 4, 0);
+  for (int round = 0; round < 3; round++) {
+    check_copies("ref", &rng);
+    check_copies("cpu", &rng);
+  }
+}
+
+/* All cells at once would take twice the memory that may be taken. */
+static void test_memory(void **state) {
+  (void)state;
+  struct rng rng;
+  struct network network;
+  rng_init(&rng, test_seed(), RNG_TEST, 5, 0);
+  open_network(&network, "cpu");
+  network.size = 128;
+  network.side = 8;
+  struct nn_graph *g = network.graph;
+  int x = nn_input(g, "images", NN_ACTIVATION, 3);
+  x = nn_conv(g, x, "conv1", (struct nn_conv){.out = 64, .kernel = 1, .stride = 1, .dilation = 1, .groups = 1});
+  x = nn_relu(g, nn_batch_norm(g, x, "bn1", NN_NORM_BATCH));
+  nn_output(g, nn_max_pool(g, x, 16, 16, 0), "map");
+  allocate_network(&network, &rng);
+  float *image = random_images(&rng, 1, network.size);
+  struct erf_map map = measure(&network, image, 1, 0);
+  int64_t one_pass = 2 * 3 * 64 * 128 * 128; /* forward, and as much backward for each cell */
+  assert_true(network.workspace.size > 64 << 20 && network.workspace.size <= 256 << 20);
+  assert_true(map.flops > 65 * one_pass && map.flops < 75 * one_pass);
+  struct erf_map few = measure(&network, image, 1, 7);
+  assert_same_fields(&map, &few);
+  erf_map_free(&few);
+  erf_map_free(&map);
+  free(image);
+  close_network(&network);
+}
+
+static void write_values(struct network *network, const char *name, float value) {
+  struct error error = {0};
+  const struct nn_param *param = nn_params_find(&network->params, name);
+  assert_non_null(param);
+  float *values = malloc((size_t)param->count * sizeof *values);
+  assert_non_null(values);
+  for (int64_t i = 0; i < param->count; i++) {
+    values[i] = value;
+  }
+  assert_ok(nn_param_write(&network->params, param, network->params.values, values, &error), error);
+  free(values);
+}
+
+struct refusal {
+  const char *input, *output, *message;
+  int64_t count, copies;
+  int size;
+};
+
+static void test_refused_measurements(void **state) {
+  (void)state;
+  struct error error = {0};
+  struct rng rng;
+  struct network network;
+  rng_init(&rng, test_seed(), RNG_TEST, 6, 0);
+  build_small(&network, "ref", &rng);
+  float *images = random_images(&rng, 1, 40);
+  struct erf_map map = measure(&network, images, 1, 0), kept = map;
+  static const struct refusal REFUSALS[] = {
+      {"images", "nothing", "'nothing'", 1, 0, 24},
+      {"nothing", "map", "'images'", 1, 0, 24},
+      {"images", "map", "needs an image", 0, 0, 24},
+      {"images", "map", "needs an image", 1, -1, 24},
+      {"images", "map", "needs an image", 1, 1, 0},
+      {"images", "map", "needs an image", 1, 1, 5000},
+      {"images", "map", "4 x 4 cells on an input of 25 x 25 pixels", 1, 1, 25},
+  };
+  for (size_t i = 0; i < COUNT_OF(REFUSALS); i++) {
+    const struct refusal *r = &REFUSALS[i];
+    assert_int_equal(erf_measure(&map, network.graph, &network.workspace, r->input, r->output, NN_F32, images, r->count,
+                                 r->size, r->copies, &error),
+                     -1);
+    if (!strstr(error.message, r->message)) fail_msg("case %zu says: %s", i, error.message);
+  }
+  write_values(&network, "bn1.weight", NAN);
+  assert_int_equal(
+      erf_measure(&map, network.graph, &network.workspace, "images", "map", NN_F32, images, 1, 24, 0, &error), -1);
+  assert_non_null(strstr(error.message, "not finite"));
+  assert_true(map.fields == kept.fields && map.images == 1); /* it stays */
+
+  write_values(&network, "bn1.weight", 1);
+  write_values(&network, "conv3.weight", 0); /* the output does not depend on the input */
+  assert_ok(erf_measure(&map, network.graph, &network.workspace, "images", "map", NN_F32, images, 1, 24, 0, &error),
+            error);
+  struct erf_regions regions = {24, 8, 2, {{0, 0, 8, 24}, {8, 0, 16, 24}}};
+  float table[18];
+  assert_ok(erf_soft_labels(&map, &regions, 0.7, table, &error), error);
+  for (int cell = 0; cell < 9; cell++) {
+    int own = cell % 3 > 0;
+    assert_true(table[cell * 2 + own] == 1 && table[cell * 2 + 1 - own] == 0);
+    assert_true(erf_area(&map, cell, 0.9) == 0 && erf_inside(&map, &regions, cell) == 1);
+  }
+  erf_map_free(&map);
+  free(images);
+  close_network(&network);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_bad_regions),          cmocka_unit_test(test_regions), cmocka_unit_test(test_soft_labels),
+      cmocka_unit_test(test_refused_labels),       cmocka_unit_test(test_area),    cmocka_unit_test(test_pictures),
+      cmocka_unit_test(test_finite_differences),   cmocka_unit_test(test_copies),  cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_refused_measurements),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
