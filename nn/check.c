@@ -190,11 +190,6 @@ static int pool_shapes(const struct nn_step *step, int small_slot, int large_slo
   return expect(step, NN_SAVED, y, error);
 }
 
-/* Whether the statistics are those of the data itself, which the forward step saves. */
-static bool own_statistics(const struct nn_step *step) {
-  return step->norm->kind == NN_NORM_GROUP || (step->norm->kind == NN_NORM_BATCH && step->training);
-}
-
 static struct nn_shape statistics_shape(const struct nn_step *step, struct nn_shape x) {
   bool group = step->norm->kind == NN_NORM_GROUP;
   return (struct nn_shape){group ? x.n : 1, 1, 2, group ? step->norm->groups : x.c};
@@ -202,7 +197,7 @@ static struct nn_shape statistics_shape(const struct nn_step *step, struct nn_sh
 
 static int norm_shapes(const struct nn_step *step, struct error *error) {
   struct nn_shape x = step->in[NN_X]->shape;
-  if (!own_statistics(step) && operand_in(step, NN_SAVED)) {
+  if (nn_norm_running(step->norm, step->training) && operand_in(step, NN_SAVED)) {
     return error_set(error, "running statistics have no SAVED");
   }
   if (step->norm->kind == NN_NORM_BATCH && step->training && x.n * x.h * x.w < 2) {
@@ -210,7 +205,7 @@ static int norm_shapes(const struct nn_step *step, struct error *error) {
   }
   if (expect(step, NN_SAVED, statistics_shape(step, x), error)) return -1;
   if (step->op == NN_OP_NORM) return expect_all(step, BIT(NN_Y) | BIT(NN_ADDEND), x, error);
-  if (own_statistics(step) && !step->in[NN_SAVED]) return error_set(error, "needs in[SAVED]");
+  if (!nn_norm_running(step->norm, step->training) && !step->in[NN_SAVED]) return error_set(error, "needs in[SAVED]");
   if (step->relu && step->out[NN_DADDEND] && !step->in[NN_Y]) {
     return error_set(error, "needs in[Y], since with an ADDEND the sign before the ReLU is not that of norm(X)");
   }

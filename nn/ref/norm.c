@@ -11,10 +11,6 @@ struct set {
   int64_t n0, n1, c0, c1;
 };
 
-static bool own_statistics(const struct nn_step *step) {
-  return step->norm->kind == NN_NORM_GROUP || (step->norm->kind == NN_NORM_BATCH && step->training);
-}
-
 static int64_t set_count(const struct nn_step *step, const struct nn_shape *x) {
   return step->norm->kind == NN_NORM_GROUP ? x->n * step->norm->groups : x->c;
 }
@@ -75,7 +71,7 @@ static void keep_moments(const struct nn_step *step, const struct set *set, stru
 /* Those that channel c of an image of the forward pass was normalised by. */
 static struct moments kept_moments(const struct nn_step *step, int64_t n, int64_t c) {
   const struct nn_operand *saved = step->in[NN_SAVED];
-  if (!own_statistics(step)) return running_moments(step, c);
+  if (nn_norm_running(step->norm, step->training)) return running_moments(step, c);
   bool group = step->norm->kind == NN_NORM_GROUP;
   int64_t image = group ? n : 0, index = group ? c / (step->in[NN_X]->shape.c / step->norm->groups) : c;
   return (struct moments){*saved_at(saved, image, index), *saved_at(saved, image, saved->shape.c + index)};
@@ -106,7 +102,7 @@ void ref_norm(const struct nn_step *step) {
   for (int64_t index = 0; index < set_count(step, shape); index++) {
     struct set set = set_of(step, shape, index);
     struct moments moments;
-    if (own_statistics(step)) {
+    if (!nn_norm_running(step->norm, step->training)) {
       double mean, variance;
       moments = measure(step, &set, &mean, &variance);
       if (updates) update_running(step, index, mean, variance, set_size(&set, shape));
@@ -164,7 +160,7 @@ static void backward_set(const struct nn_step *step, const struct set *set) {
   const float *gamma = nn_value(step->params, step->norm->gamma);
   int64_t size = set_size(set, shape);
   double inverse = kept_moments(step, set->n0 / ref_copies(step, NN_X), set->c0).inverse, mean = 0, mean_normal = 0;
-  for (int64_t i = 0; i < size && own_statistics(step); i++) {
+  for (int64_t i = 0; i < size && !nn_norm_running(step->norm, step->training); i++) {
     int64_t at = set_at(set, shape, i);
     struct element element = element_at(step, at);
     mean += gamma[at % shape->c] * element.g / (double)size;
