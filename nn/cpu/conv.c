@@ -1,0 +1,340 @@
+#include "nn/cpu/conv.h"
+
+#include <stdlib.h>
+
+/* What a step holds from prepare to forget. Scratch memory is divided into `converted`, `packed` and `plain`, and what
+ * a call needs comes last. */
+struct conv {
+  struct conv_call call;    /* the convolution, or the matrix product that it is */
+  struct conv_call convert; /* DY to the precision of X */
+  struct conv_call unpack;  /* the weight gradient to its canonical form */
+  struct conv_pack pack;
+  size_t converted, packed, plain, last;
+};
+
+static bool has_same_rows(const struct nn_conv *conv) {
+  return conv->kernel == 1 && conv->stride == 1 && conv->pad == 0 && conv->groups == 1;
+}
+
+/* Which steps are made a matrix product. oneDNN's convolutions are made for maps, and slow on a vector; so is its
+ * weight gradient for kernel 1, whose result has to be unpacked too. */
+static bool is_product(const struct nn_step *step, struct nn_shape x) {
+  if (!has_same_rows(&step->conv)) return false;
+  return step->op == NN_OP_CONV_BACKWARD_WEIGHTS || x.h * x.w == 1;
+}
+
+static const struct nn_operand *map_in(const struct nn_step *step) {
+  return step->op == NN_OP_CONV_BACKWARD_DATA ? step->out[NN_DX] : step->in[NN_X];
+}
+
+static const struct nn_operand *map_out(const struct nn_step *step) {
+  return step->op == NN_OP_CONV ? step->out[NN_Y] : step->in[NN_DY];
+}
+
+/* DY is converted where it does not have the precision of X. */
+static enum nn_dtype dtype_out(const struct nn_step *step) {
+  return step->op == NN_OP_CONV ? step->out[NN_Y]->dtype : map_in(step)->dtype;
+}
+
+/* ---- supports ---------------------------------------------------------------------------------------------------- */
+
+static int64_t extent_out(int64_t in, const struct nn_conv *conv) {
+  return (in + 2 * conv->pad - conv->dilation * (conv->kernel - 1) - 1) / conv->stride + 1;
+}
+
+static bool shapes_fit(const struct nn_step *step) {
+  const struct nn_conv *conv = &step->conv;
+  if (!map_in(step) || !map_out(step) || !step->weight) return false;
+  struct nn_shape x = map_in(step)->shape, y = map_out(step)->shape;
+  if (conv->kernel < 1 || conv->stride < 1 || conv->pad < 0 || conv->dilation < 1 || conv->groups < 1) return false;
+  if (nn_count(x) < 1 || nn_count(y) < 1 || x.c % conv->groups || conv->out % conv->groups) return false;
+  if (step->weight->count != conv->out * (x.c / conv->groups) * conv->kernel * conv->kernel) return false;
+  return y.n == x.n && y.c == conv->out && y.h == extent_out(x.h, conv) && y.w == extent_out(x.w, conv);
+}
+
+int cpu_conv_supports(const struct nn_device *device, const struct nn_step *step, struct error *error) {
+  (void)device;
+  char text[256];
+  nn_step_describe(step, text, sizeof text);
+  if (!shapes_fit(step)) return error_set(error, "%s: the shapes do not fit this convolution", text);
+  enum nn_dtype in = map_in(step)->dtype, out = map_out(step)->dtype;
+  bool known = in == NN_F32 || in == NN_BF16;
+  if (!known || (out != in && !(in == NN_BF16 && out == NN_F32))) {
+    return error_set(error, "%s: cpu convolves f32 to f32, and bf16 to bf16 or f32", text);
+  }
+  if (step->norm && !step->norm->mean) {
+    return error_set(error, "%s: only a norm of running statistics can be folded into weights", text);
+  }
+  return 0;
+}
+
+/* ---- prepare ----------------------------------------------------------------------------------------------------- */
+
+/* Descriptions of the operands of one step: of a convolution, or of a matrix product a x b = y. */
+struct descriptions {
+  onednn_desc x, weights, canonical, bias, y, addend;
+  dnnl_primitive_attr_t attr;
+  dnnl_post_ops_t post_ops;
+};
+
+static void descriptions_free(struct descriptions *d) {
+  onednn_desc descs[] = {d->x, d->weights, d->canonical, d->bias, d->y, d->addend};
+  for (size_t i = 0; i < COUNT_OF(descs); i++) {
+    if (descs[i]) dnnl_memory_desc_destroy(descs[i]);
+  }
+  if (d->post_ops) dnnl_post_ops_destroy(d->post_ops);
+  if (d->attr) dnnl_primitive_attr_destroy(d->attr);
+}
+
+static bool has_bias(const struct nn_step *step) {
+  return step->op == NN_OP_CONV && (step->bias || step->norm);
+}
+
+/* An addend that is the output itself is summed in place, since a convolution may write partial sums first. */
+static bool adds_in_place(const struct nn_step *step) {
+  return step->in[NN_ADDEND] && step->in[NN_ADDEND] == step->out[NN_Y];
+}
+
+static int describe_finish(struct descriptions *d, const struct nn_step *step, struct error *error) {
+  if (conv_attr_create(&d->attr, step->name, error)) return -1;
+  if (step->op != NN_OP_CONV || (!step->relu && !step->in[NN_ADDEND])) return 0;
+  if (ONEDNN(error, step->name, dnnl_post_ops_create, &d->post_ops)) return -1;
+  if (adds_in_place(step)) {
+    if (ONEDNN(error, step->name, onednn_append_sum, d->post_ops)) return -1;
+  } else if (d->addend &&
+             ONEDNN(error, step->name, dnnl_post_ops_append_binary, d->post_ops, dnnl_binary_add, d->addend)) {
+    return -1;
+  }
+  if (step->relu && ONEDNN(error, step->name, onednn_append_relu, d->post_ops)) return -1;
+  return ONEDNN(error, step->name, dnnl_primitive_attr_set_post_ops, d->attr, d->post_ops);
+}
+
+static void describe_maps(struct descriptions *d, const struct nn_step *step) {
+  const struct nn_conv *conv = &step->conv;
+  struct nn_shape x = map_in(step)->shape;
+  dnnl_data_type_t dtype = conv_dtype(map_in(step)->dtype);
+  int64_t k = conv->kernel, g = conv->groups;
+  int64_t grouped[] = {g, conv->out / g, x.c / g, k, k}, *dims = g > 1 ? grouped : grouped + 1;
+  if (g == 1) grouped[1] = conv->out, grouped[2] = x.c;
+  int rank = g > 1 ? 5 : 4;
+  dnnl_data_type_t weights = step->op == NN_OP_CONV_BACKWARD_WEIGHTS ? dnnl_f32 : dtype;
+  d->x = conv_desc_nhwc(x, map_in(step)->dtype);
+  d->y = conv_desc_nhwc(map_out(step)->shape, dtype_out(step));
+  d->weights = conv_desc(rank, dims, weights, dnnl_format_tag_any);
+  d->canonical = conv_desc(rank, dims, dnnl_f32, g > 1 ? dnnl_goihw : dnnl_oihw);
+  if (has_bias(step)) d->bias = conv_desc(1, &conv->out, dnnl_f32, dnnl_a);
+  if (step->in[NN_ADDEND]) d->addend = conv_desc_nhwc(step->in[NN_ADDEND]->shape, step->in[NN_ADDEND]->dtype);
+}
+
+/* Y = X W^T, DX = DY W, DW = DY^T X, one row for every position. */
+static void describe_product(struct descriptions *d, const struct nn_step *step) {
+  struct nn_shape x = map_in(step)->shape;
+  dnnl_data_type_t in = conv_dtype(map_in(step)->dtype), out = conv_dtype(dtype_out(step));
+  int64_t rows = x.n * x.h * x.w, wide = step->conv.out;
+  if (step->op == NN_OP_CONV) {
+    d->x = conv_desc(2, (int64_t[]){rows, x.c}, in, dnnl_ab);
+    d->weights = conv_desc(2, (int64_t[]){x.c, wide}, in, dnnl_format_tag_any);
+    d->canonical = conv_desc(2, (int64_t[]){x.c, wide}, dnnl_f32, dnnl_ba);
+    d->y = conv_desc(2, (int64_t[]){rows, wide}, out, dnnl_ab);
+  } else if (step->op == NN_OP_CONV_BACKWARD_DATA) {
+    d->x = conv_desc(2, (int64_t[]){rows, wide}, out, dnnl_ab);
+    d->weights = conv_desc(2, (int64_t[]){wide, x.c}, out, dnnl_format_tag_any);
+    d->canonical = conv_desc(2, (int64_t[]){wide, x.c}, dnnl_f32, dnnl_ab);
+    d->y = conv_desc(2, (int64_t[]){rows, x.c}, in, dnnl_ab);
+  } else {
+    d->x = conv_desc(2, (int64_t[]){wide, rows}, out, dnnl_ba);
+    d->weights = conv_desc(2, (int64_t[]){rows, x.c}, in, dnnl_ab);
+    d->y = conv_desc(2, (int64_t[]){wide, x.c}, dnnl_f32, dnnl_ab);
+  }
+  if (has_bias(step)) d->bias = conv_desc(2, (int64_t[]){1, wide}, dnnl_f32, dnnl_ab);
+  if (step->in[NN_ADDEND])
+    d->addend = conv_desc(2, (int64_t[]){rows, wide}, conv_dtype(step->in[NN_ADDEND]->dtype), dnnl_ab);
+}
+
+static dnnl_status_t describe(dnnl_primitive_desc_t *desc, const struct cpu_context *context,
+                              const struct descriptions *d, const struct nn_step *step, bool product) {
+  if (product) return onednn_matmul(desc, context->engine, d->x, d->weights, d->bias, d->y, d->attr, 0);
+  const struct nn_conv *conv = &step->conv;
+  struct onednn_convolution convolution = {
+      .kind = step->op == NN_OP_CONV                 ? dnnl_forward_training
+              : step->op == NN_OP_CONV_BACKWARD_DATA ? dnnl_backward_data
+                                                     : dnnl_backward_weights,
+      .x = d->x,
+      .weights = d->weights,
+      .bias = d->bias,
+      .y = d->y,
+      .strides = {conv->stride, conv->stride},
+      .dilates = {conv->dilation - 1, conv->dilation - 1},
+      .pads = {conv->pad, conv->pad},
+  };
+  return onednn_convolution(desc, context->engine, &convolution, d->attr, 0);
+}
+
+/* The arguments of the primitive, in the order in which the steps below give addresses. */
+static int list_arguments(int arguments[CONV_OPERANDS], const struct nn_step *step, bool product) {
+  int count = 0;
+  if (product || step->op == NN_OP_CONV) {
+    arguments[count++] = DNNL_ARG_SRC;
+    arguments[count++] = DNNL_ARG_WEIGHTS;
+    arguments[count++] = DNNL_ARG_DST;
+  } else if (step->op == NN_OP_CONV_BACKWARD_DATA) {
+    arguments[count++] = DNNL_ARG_DIFF_DST;
+    arguments[count++] = DNNL_ARG_WEIGHTS;
+    arguments[count++] = DNNL_ARG_DIFF_SRC;
+  } else {
+    arguments[count++] = DNNL_ARG_DIFF_DST;
+    arguments[count++] = DNNL_ARG_SRC;
+    arguments[count++] = DNNL_ARG_DIFF_WEIGHTS;
+  }
+  if (has_bias(step)) arguments[count++] = DNNL_ARG_BIAS;
+  if (step->in[NN_ADDEND] && !adds_in_place(step)) {
+    arguments[count++] = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
+  }
+  return count;
+}
+
+static size_t rounded(size_t size) {
+  return (size + 63) / 64 * 64;
+}
+
+static size_t larger(size_t a, size_t b) {
+  return a > b ? a : b;
+}
+
+static int prepare_convert(struct conv *conv, const struct cpu_context *context, const struct nn_step *step,
+                           struct error *error) {
+  struct nn_shape shape = map_out(step)->shape;
+  onednn_desc from = conv_desc_nhwc(shape, map_out(step)->dtype), to = conv_desc_nhwc(shape, dtype_out(step));
+  int result = -1;
+  if (!from || !to) {
+    error_set(error, "%s: oneDNN cannot describe the gradient", step->name);
+  } else {
+    result = conv_call_reorder(&conv->convert, context, from, to, step->name, error);
+    conv->converted = rounded(dnnl_memory_desc_get_size(to));
+  }
+  if (from) dnnl_memory_desc_destroy(from);
+  if (to) dnnl_memory_desc_destroy(to);
+  return result;
+}
+
+/* Where the weight gradient passes on its way to the parameter's block. */
+static int prepare_gradient(struct conv *conv, const struct nn_device *device, const struct nn_step *step,
+                            onednn_const_desc made, onednn_const_desc canonical, struct error *error) {
+  if (canonical && !dnnl_memory_desc_equal(made, canonical)) {
+    conv->packed = rounded(dnnl_memory_desc_get_size(made));
+    if (conv_call_reorder(&conv->unpack, device->context, made, canonical, step->name, error)) return -1;
+  }
+  if (step->norm || step->accumulate) conv->plain = rounded((size_t)step->weight->count * sizeof(float));
+  if (step->bias) {
+    size_t sums = rounded((size_t)step->conv.out * sizeof(float));
+    conv->last = sums + conv_column_sums_scratch(step->conv.out, device->threads);
+  }
+  return 0;
+}
+
+int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error) {
+  const struct cpu_context *context = device->context;
+  bool product = is_product(step, map_in(step)->shape);
+  struct descriptions d = {0};
+  dnnl_primitive_desc_t desc = NULL;
+  struct conv *conv = calloc(1, sizeof *conv);
+  if (!conv) return error_memory(error, sizeof *conv);
+  step->state = conv;
+  product ? describe_product(&d, step) : describe_maps(&d, step);
+  if (describe_finish(&d, step, error)) goto failed;
+  if (onednn_check(describe(&desc, context, &d, step, product), product ? "matmul" : "convolution", step->name,
+                   error)) {
+    goto failed;
+  }
+  if (map_out(step)->dtype != dtype_out(step) && prepare_convert(conv, context, step, error)) goto failed;
+  if (step->op == NN_OP_CONV_BACKWARD_WEIGHTS) {
+    onednn_const_desc made = dnnl_primitive_desc_query_md(desc, dnnl_query_diff_weights_md, 0);
+    if (prepare_gradient(conv, device, step, product ? d.y : made, d.canonical, error)) goto failed;
+  } else if (conv_pack_create(&conv->pack, context, step, d.canonical,
+                              dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0), error)) {
+    goto failed;
+  }
+  int arguments[CONV_OPERANDS];
+  int count = list_arguments(arguments, step, product);
+  int made = conv_call_create(&conv->call, context, desc, arguments, count, step->name, error);
+  desc = NULL;
+  if (made) goto failed;
+  conv->last = larger(larger(conv->last, conv->call.scratch), larger(conv->convert.scratch, conv->unpack.scratch));
+  *scratch = conv->converted + conv->packed + conv->plain + larger(conv->last, conv->pack.scratch);
+  descriptions_free(&d);
+  return 0;
+
+failed:
+  if (desc) dnnl_primitive_desc_destroy(desc);
+  descriptions_free(&d);
+  cpu_conv_forget(step);
+  return -1;
+}
+
+void cpu_conv_forget(struct nn_step *step) {
+  struct conv *conv = step->state;
+  if (!conv) return;
+  conv_call_free(&conv->call);
+  conv_call_free(&conv->convert);
+  conv_call_free(&conv->unpack);
+  conv_pack_free(&conv->pack);
+  free(conv);
+  step->state = NULL;
+}
+
+/* ---- run --------------------------------------------------------------------------------------------------------- */
+
+static int run_forward(struct conv *conv, const struct cpu_context *context, const struct nn_step *step, void *scratch,
+                       struct error *error) {
+  if (conv_pack_renew(&conv->pack, context, step, scratch, error)) return -1;
+  void *memory[CONV_OPERANDS] = {step->in[NN_X]->data, conv->pack.weights, step->out[NN_Y]->data};
+  int count = 3;
+  if (has_bias(step)) memory[count++] = conv->pack.bias ? conv->pack.bias : nn_value(step->params, step->bias);
+  if (step->in[NN_ADDEND] && !adds_in_place(step)) memory[count++] = step->in[NN_ADDEND]->data;
+  return conv_call_run(&conv->call, context, memory, scratch, step->name, error);
+}
+
+static int run_data(struct conv *conv, const struct cpu_context *context, const struct nn_step *step, void *dy,
+                    void *scratch, struct error *error) {
+  if (conv_pack_renew(&conv->pack, context, step, scratch, error)) return -1;
+  void *memory[] = {dy, conv->pack.weights, step->out[NN_DX]->data};
+  return conv_call_run(&conv->call, context, memory, scratch, step->name, error);
+}
+
+static int run_weights(struct conv *conv, const struct nn_device *device, const struct nn_step *step, void *dy,
+                       char *scratch, struct error *error) {
+  float *weight = nn_gradient(step->params, step->weight), *bias = nn_gradient(step->params, step->bias);
+  char *last = scratch + conv->packed + conv->plain;
+  if (weight) {
+    float *plain = conv->plain ? (float *)(scratch + conv->packed) : weight;
+    void *memory[] = {dy, step->in[NN_X]->data, conv->packed ? (float *)scratch : plain};
+    if (conv_call_run(&conv->call, device->context, memory, last, step->name, error)) return -1;
+    if (conv->packed &&
+        conv_call_run(&conv->unpack, device->context, (void *[]){scratch, plain}, last, step->name, error)) {
+      return -1;
+    }
+    if (conv->plain) conv_gradient_store(step, plain, weight, step->weight->count / step->conv.out);
+  }
+  if (bias) {
+    struct nn_shape y = map_out(step)->shape;
+    float *sums = (float *)last;
+    conv_column_sums(dy, dtype_out(step), y.n * y.h * y.w, y.c, sums, last + rounded((size_t)y.c * sizeof *sums),
+                     device->threads);
+    conv_gradient_store(step, sums, bias, 1);
+  }
+  return 0;
+}
+
+int cpu_conv_run(struct nn_device *device, struct nn_step *step, void *scratch, struct error *error) {
+  struct conv *conv = step->state;
+  const struct cpu_context *context = device->context;
+  char *rest = (char *)scratch + conv->converted;
+  if (step->op == NN_OP_CONV) return run_forward(conv, context, step, rest, error);
+  void *dy = step->in[NN_DY]->data;
+  if (conv->converted) {
+    if (conv_call_run(&conv->convert, context, (void *[]){dy, scratch}, rest, step->name, error)) return -1;
+    dy = scratch;
+  }
+  if (step->op == NN_OP_CONV_BACKWARD_DATA) return run_data(conv, context, step, dy, rest, error);
+  return run_weights(conv, device, step, dy, rest, error);
+}

@@ -1,0 +1,72 @@
+/* nn/cpu/conv - inside the convolutions of the cpu backend.
+ *
+ *   conv.c            the three steps: what each prepares and runs
+ *   conv_call.c       one oneDNN primitive with its operands
+ *   conv_weights.c    packed copies of weights with a norm folded in; weight gradients in canonical form
+ */
+#ifndef JIGSAW_NN_CPU_CONV_H
+#define JIGSAW_NN_CPU_CONV_H
+
+#include "nn/cpu/cpu.h"
+#include "nn/cpu/onednn.h"
+
+/* ---- conv_call.c ------------------------------------------------------------------------------------------------- */
+
+enum { CONV_OPERANDS = 5 };
+
+/* A primitive and the memory objects it is called with; all zero: none. */
+struct conv_call {
+  dnnl_primitive_t primitive;
+  dnnl_exec_arg_t operands[CONV_OPERANDS + 1];
+  int count;
+  size_t scratch; /* bytes that a run needs; its operand is the last */
+};
+
+/* Makes the call of `desc`, which it destroys in any case, with these arguments (DNNL_ARG_...). */
+int conv_call_create(struct conv_call *call, const struct cpu_context *context, dnnl_primitive_desc_t desc,
+                     const int arguments[], int count, const char *layer, struct error *error);
+/* `memory` has an address for each argument, in the same order. */
+int conv_call_run(const struct conv_call *call, const struct cpu_context *context, void *const memory[], void *scratch,
+                  const char *layer, struct error *error);
+void conv_call_free(struct conv_call *call);
+
+/* A copy from one form to another; its operands: from, to. */
+int conv_call_reorder(struct conv_call *call, const struct cpu_context *context, onednn_const_desc from,
+                      onednn_const_desc to, const char *layer, struct error *error);
+
+/* Attributes as every primitive here has them: scratch memory is the caller's. */
+int conv_attr_create(dnnl_primitive_attr_t *attr, const char *layer, struct error *error);
+
+onednn_desc conv_desc(int rank, const int64_t dims[], dnnl_data_type_t dtype, dnnl_format_tag_t tag); /* NULL: bad */
+onednn_desc conv_desc_nhwc(struct nn_shape shape, enum nn_dtype dtype);
+dnnl_data_type_t conv_dtype(enum nn_dtype dtype);
+
+/* ---- conv_weights.c ---------------------------------------------------------------------------------------------- */
+
+/* A layer's weights in the form that a primitive wants, and its bias; renewed when the parameters have changed. */
+struct conv_pack {
+  struct conv_call reorder;
+  void *weights;
+  float *bias; /* the norm's part, NULL without norm */
+  size_t scratch;
+  uint64_t version; /* of the parameters that are packed; 0: none */
+};
+
+int conv_pack_create(struct conv_pack *pack, const struct cpu_context *context, const struct nn_step *step,
+                     onednn_const_desc canonical, onednn_const_desc packed, struct error *error);
+int conv_pack_renew(struct conv_pack *pack, const struct cpu_context *context, const struct nn_step *step,
+                    void *scratch, struct error *error);
+void conv_pack_free(struct conv_pack *pack);
+
+/* What a folded norm multiplies output channel `channel` by. */
+float conv_norm_scale(const struct nn_step *step, int64_t channel);
+
+/* to[row][...] (+)= scale of the row * from[row][...], rows being output channels. */
+void conv_gradient_store(const struct nn_step *step, const float *from, float *to, int64_t row);
+
+/* Sums of the columns of y (rows x columns); `scratch`: conv_column_sums_scratch bytes. */
+void conv_column_sums(const void *y, enum nn_dtype dtype, int64_t rows, int64_t columns, float *sums, void *scratch,
+                      int threads);
+size_t conv_column_sums_scratch(int64_t columns, int threads);
+
+#endif

@@ -1,0 +1,148 @@
+#include "nn/cpu/cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <omp.h>
+
+#include "nn/cpu/onednn.h"
+
+/* oneDNN's answer, which the user can lower with DNNL_MAX_CPU_ISA; our kernels follow it. */
+static bool has(dnnl_cpu_isa_t isa) {
+  return (dnnl_get_effective_cpu_isa() & isa) == isa;
+}
+
+static const char *instruction_set(const struct cpu_kernels **kernels) {
+  *kernels = &nn_kernels_base;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (has(dnnl_cpu_isa_avx2) && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
+    *kernels = &nn_kernels_avx2;
+  }
+  if (has(dnnl_cpu_isa_avx512_core)) *kernels = &nn_kernels_avx512;
+  if (has(dnnl_cpu_isa_avx512_core_amx)) return "AVX-512 with AMX";
+  if (has(dnnl_cpu_isa_avx512_core_bf16)) return "AVX-512 with bf16";
+  if (has(dnnl_cpu_isa_avx512_core)) return "AVX-512";
+  if (has(dnnl_cpu_isa_avx2)) return "AVX2";
+  return "SSE";
+#else
+  return "portable kernels";
+#endif
+}
+
+static void cpu_close(struct nn_device *device) {
+  struct cpu_context *context = device->context;
+  if (!context) return;
+  if (context->stream) dnnl_stream_destroy(context->stream);
+  if (context->engine) dnnl_engine_destroy(context->engine);
+  free(context);
+  device->context = NULL;
+}
+
+static int cpu_open(struct nn_device *device, struct error *error) {
+  struct cpu_context *context = calloc(1, sizeof *context);
+  if (!context) return error_memory(error, sizeof *context);
+  device->context = context;
+  const char *set = instruction_set(&context->kernels);
+  dnnl_engine_t engine = NULL;
+  dnnl_stream_t stream = NULL;
+  if (ONEDNN(error, "cpu", dnnl_engine_create, &engine, dnnl_cpu, 0)) goto failed;
+  context->engine = engine;
+  if (ONEDNN(error, "cpu", dnnl_stream_create, &stream, engine, dnnl_stream_default_flags)) goto failed;
+  context->stream = stream;
+  /* Programs keep their primitives, and the cache answers a request for a second implementation with the first. */
+  if (ONEDNN(error, "cpu", dnnl_set_primitive_cache_capacity, 0)) goto failed;
+  const dnnl_version_t *version = dnnl_version();
+  snprintf(device->description, sizeof device->description, "cpu: oneDNN %d.%d.%d, %s, %d thread%s", version->major,
+           version->minor, version->patch, set, device->threads, device->threads == 1 ? "" : "s");
+  return 0;
+
+failed:
+  cpu_close(device);
+  return -1;
+}
+
+static int cpu_supports_precision(const struct nn_device *device, enum nn_dtype precision, struct error *error) {
+  if (precision == NN_F32) return 0;
+  if (precision != NN_BF16) return error_set(error, "cpu: computes in f32 or bf16, not %s", nn_dtype_name(precision));
+  if (has(dnnl_cpu_isa_avx512_core)) return 0;
+  return error_set(error, "%s: oneDNN computes in bf16 from AVX-512 on; use f32 here", device->description);
+}
+
+static void *cpu_allocate(struct nn_device *device, size_t size) {
+  (void)device;
+  size_t rounded;
+  if (!size_muladd(size / 64 + 1, 64, 0, &rounded)) return NULL;
+  void *memory = aligned_alloc(64, rounded);
+  if (memory) memset(memory, 0, rounded);
+  return memory;
+}
+
+static void cpu_release(struct nn_device *device, void *memory) {
+  (void)device;
+  free(memory);
+}
+
+static int cpu_copy(struct nn_device *device, void *to, const void *from, size_t size, struct error *error) {
+  (void)device, (void)error;
+  memcpy(to, from, size);
+  return 0;
+}
+
+static bool is_convolution(const struct nn_step *step) {
+  return step->op == NN_OP_CONV || step->op == NN_OP_CONV_BACKWARD_DATA || step->op == NN_OP_CONV_BACKWARD_WEIGHTS;
+}
+
+static int cpu_supports(const struct nn_device *device, const struct nn_step *step, struct error *error) {
+  return is_convolution(step) ? cpu_conv_supports(device, step, error) : cpu_map_supports(device, step, error);
+}
+
+/* The number of OpenMP's threads belongs to the calling thread, and primitives are made for one number. */
+static int cpu_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error) {
+  omp_set_num_threads(device->threads);
+  return is_convolution(step) ? cpu_conv_prepare(device, step, scratch, error)
+                              : cpu_map_prepare(device, step, scratch, error);
+}
+
+static int cpu_run(struct nn_device *device, struct nn_step *step, void *scratch, struct error *error) {
+  omp_set_num_threads(device->threads);
+  return is_convolution(step) ? cpu_conv_run(device, step, scratch, error) : cpu_map_run(device, step, scratch, error);
+}
+
+static void cpu_forget(struct nn_device *device, struct nn_step *step) {
+  (void)device;
+  is_convolution(step) ? cpu_conv_forget(step) : cpu_map_forget(step);
+}
+
+static int cpu_sgd(struct nn_device *device, const struct nn_sgd *sgd, float *value, const float *gradient,
+                   float *momentum, int64_t count, struct error *error) {
+  (void)error;
+  const struct cpu_context *context = device->context;
+  context->kernels->sgd(sgd, value, gradient, momentum, count, device->threads);
+  return 0;
+}
+
+static int cpu_square_sum(struct nn_device *device, const float *values, int64_t count, double *sum,
+                          struct error *error) {
+  (void)error;
+  const struct cpu_context *context = device->context;
+  *sum = context->kernels->square_sum(values, count, device->threads);
+  return 0;
+}
+
+const struct nn_backend nn_backend_cpu = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .supports_precision = cpu_supports_precision,
+    .allocate = cpu_allocate,
+    .release = cpu_release,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .supports = cpu_supports,
+    .prepare = cpu_prepare,
+    .run = cpu_run,
+    .forget = cpu_forget,
+    .sgd = cpu_sgd,
+    .square_sum = cpu_square_sum,
+};
