@@ -70,7 +70,8 @@ static double row_loss(float *e, void *dx, const float *z, int64_t classes, cons
   for (int64_t r = 0; r < labels->count; r++) {
     if (labels->label[r] >= 0) e[labels->label[r]] -= (float)(labels->mix[r] * scale);
   }
-  FOLD(half, bf16, SIMD for (int64_t c = 0; c < classes; c++) { store(dx, c, e[c], half); })
+  FOLD(
+      half, bf16, SIMD for (int64_t c = 0; c < classes; c++) { store(dx, c, e[c], half); })
   return loss;
 }
 

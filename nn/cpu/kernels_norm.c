@@ -151,5 +151,8 @@ void KERNEL(norm)(const struct nn_step *step, void *scratch, int threads) {
   const struct norm norm = norm_open(step, step->in[NN_X], scratch);
 #pragma omp parallel num_threads(useful_threads(nn_count(step->in[NN_X]->shape), threads))
   norm_thread(&norm, omp_get_thread_num(), omp_get_num_threads());
-  if (norm.statistics && step->norm->kind == NN_NORM_BATCH) *nn_value(step->params, step->norm->batches) += 1;
+  if (norm.statistics && step->norm->kind == NN_NORM_BATCH) {
+    *nn_value(step->params, step->norm->batches) += 1;
+    step->params->version++;
+  }
 }

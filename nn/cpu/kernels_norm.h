@@ -30,10 +30,6 @@ struct norm_part {
   float *coefficient[COEFFICIENTS]; /* by channel, of the set */
 };
 
-static inline bool norm_uses_running(const struct nn_step *step) {
-  return step->norm->kind == NN_NORM_FROZEN || (step->norm->kind == NN_NORM_BATCH && !step->training);
-}
-
 /* Bytes of one thread's doubles and floats. */
 static inline size_t norm_thread_bytes(int64_t stride) {
   return (size_t)stride * (4 * sizeof(double) + (3 + COEFFICIENTS) * sizeof(float));
@@ -43,7 +39,7 @@ static inline struct norm norm_open(const struct nn_step *step, const struct nn_
   struct nn_shape shape = rows->shape;
   struct norm norm = {.step = step, .bf16 = rows->dtype == NN_BF16, .sets = 1, .channels = shape.c, .width = 1};
   bool by_image = step->norm->kind == NN_NORM_GROUP || shape.n != step->in[NN_X]->shape.n;
-  norm.statistics = !norm_uses_running(step);
+  norm.statistics = !nn_norm_running(step->norm, step->training);
   norm.rows = shape.n * shape.h * shape.w;
   if (by_image) {
     norm.sets = shape.n;

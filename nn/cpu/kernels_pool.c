@@ -60,7 +60,7 @@ INLINED void compare(float *best, int32_t *winner, const void *x, const int64_t 
     int32_t at_high = start ? place[0] : winner[c];
     for (int i = start ? 1 : 0; i < GROUP; i++) {
       float value = load(x, cell[i] * channels + c, bf16);
-      bool wins = (value > high) | (value != value);
+      bool wins = (value > high) | ((value != value) & (high == high)); /* the first NaN wins, too */
       high = wins ? value : high;
       at_high = wins ? place[i] : at_high;
     }

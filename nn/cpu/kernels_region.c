@@ -45,8 +45,9 @@ static void global_pool_span(const struct nn_step *step, struct span items) {
     double sum[CHANNELS];
     const void *from = at(step->in[NN_X], p.image * cells * x.c + p.channel);
     void *to = at(step->out[NN_Y], p.image * x.c + p.channel);
-    FOLD(bf16, step->in[NN_X]->dtype == NN_BF16, sum_cells(sum, from, cells, x.c, p.count, bf16);
-         for (int64_t c = 0; c < p.count; c++) { store(to, c, (float)(sum[c] / (double)cells), bf16); })
+    FOLD(
+        bf16, step->in[NN_X]->dtype == NN_BF16, sum_cells(sum, from, cells, x.c, p.count, bf16);
+        for (int64_t c = 0; c < p.count; c++) { store(to, c, (float)(sum[c] / (double)cells), bf16); })
   }
 }
 
@@ -109,8 +110,7 @@ static void region_pool_span(const struct nn_step *step, struct span items) {
     for (int64_t r = 0; r < regions; r++) {
       const float *mix = (const float *)step->in[NN_MIX]->data + r;
       void *to = at(step->out[NN_Y], (p.image * regions + r) * x.c + p.channel);
-      FOLD(bf16, step->in[NN_X]->dtype == NN_BF16,
-           weighted_sum(to, from, mix, regions, cells, x.c, p.count, bf16))
+      FOLD(bf16, step->in[NN_X]->dtype == NN_BF16, weighted_sum(to, from, mix, regions, cells, x.c, p.count, bf16))
     }
   }
 }
