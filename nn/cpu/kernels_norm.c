@@ -1,0 +1,158 @@
+/* Batch, frozen and group norm: one pass over X for its statistics, and one that normalises, adds and clips. */
+#include "nn/cpu/kernels_norm.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK = 128, UNROLL = 8 };
+
+size_t KERNEL(norm_scratch)(const struct nn_step *step, int threads) {
+  return norm_thread_bytes(padded(step->in[NN_X]->shape.c)) * (size_t)threads;
+}
+
+/* Adds `count` rows' distances from `shift`, and their squares. */
+INLINED void add_rows(const void *x, int64_t first, int64_t channels, const float *shift, float *sum, float *square,
+                      int count, bool bf16) {
+  SIMD for (int64_t c = 0; c < channels; c++) {
+    float s = 0, q = 0;
+    for (int r = 0; r < count; r++) {
+      float d = load(x, first + r * channels + c, bf16) - shift[c];
+      s += d;
+      q += d * d;
+    }
+    sum[c] += s;
+    square[c] += q;
+  }
+}
+
+/* The sums of x and of x^2 over the part's rows. Each block of rows is summed in float32 as distances from its first
+ * row, so that nothing cancels where the mean is large, and added up in double. */
+INLINED void sum_rows(const void *x, struct span rows, int64_t channels, int64_t stride, float *block, double *sums,
+                      bool bf16) {
+  float *shift = block, *sum = block + stride, *square = block + 2 * stride;
+  double *total = sums, *total_square = sums + stride;
+  memset(sums, 0, 2 * (size_t)stride * sizeof *sums);
+  for (int64_t first = rows.first; first < rows.last; first += BLOCK) {
+    int64_t last = smaller(first + BLOCK, rows.last), row = first;
+    for (int64_t c = 0; c < channels; c++) {
+      shift[c] = load(x, first * channels + c, bf16);
+    }
+    memset(sum, 0, 2 * (size_t)stride * sizeof *sum);
+    for (; row + UNROLL <= last; row += UNROLL) {
+      add_rows(x, row * channels, channels, shift, sum, square, UNROLL, bf16);
+    }
+    for (; row < last; row++) {
+      add_rows(x, row * channels, channels, shift, sum, square, 1, bf16);
+    }
+    for (int64_t c = 0; c < channels; c++) {
+      double s = sum[c], m = shift[c], n = (double)(last - first);
+      total[c] += s + n * m;
+      total_square[c] += square[c] + m * (2 * s + n * m);
+    }
+  }
+}
+
+/* Mean, scale and bias of the channels of one group. */
+static void set_coefficients(const struct norm *norm, const struct norm_part *part, int64_t group, float mean,
+                             float inverse) {
+  for (int64_t c = group * norm->width; c < (group + 1) * norm->width; c++) {
+    part->coefficient[0][c] = mean;
+    part->coefficient[1][c] = norm->gamma[c] * inverse;
+    part->coefficient[2][c] = norm->beta[c];
+  }
+}
+
+static void update_running(const struct norm *norm, int64_t channel, double mean, double variance) {
+  const struct nn_norm_layer *layer = norm->step->norm;
+  double momentum = layer->momentum, count = (double)norm->rows;
+  float *means = nn_value(norm->step->params, layer->mean), *variances = nn_value(norm->step->params, layer->variance);
+  double unbiased = count > 1 ? variance * count / (count - 1) : variance;
+  means[channel] = (float)((1 - momentum) * means[channel] + momentum * mean);
+  variances[channel] = (float)((1 - momentum) * variances[channel] + momentum * unbiased);
+}
+
+/* From the sums of all threads to the statistics of the part's groups. */
+static void finish_statistics(const struct norm *norm, const struct norm_part *part, int64_t set) {
+  const struct nn_operand *saved = norm->step->out[NN_SAVED];
+  double count = (double)(norm->rows * norm->width);
+  for (int64_t group = part->groups.first; group < part->groups.last; group++) {
+    double sum = 0, square = 0;
+    for (int64_t c = group * norm->width; c < (group + 1) * norm->width; c++) {
+      sum += norm_sum(norm, part, 0, c);
+      square += norm_sum(norm, part, 1, c);
+    }
+    double mean = sum / count, variance = square / count - mean * mean;
+    if (variance < 0) variance = 0;
+    float inverse = (float)(1 / sqrt(variance + norm->step->norm->eps));
+    set_coefficients(norm, part, group, (float)mean, inverse);
+    if (saved) {
+      float *to = (float *)saved->data + set * 2 * norm->groups + group;
+      to[0] = (float)mean;
+      to[norm->groups] = inverse;
+    }
+    if (norm->step->norm->kind == NN_NORM_BATCH) update_running(norm, group, mean, variance);
+  }
+}
+
+static void use_running(const struct norm *norm, const struct norm_part *part) {
+  const struct nn_norm_layer *layer = norm->step->norm;
+  const float *mean = nn_value(norm->step->params, layer->mean);
+  const float *variance = nn_value(norm->step->params, layer->variance);
+  for (int64_t c = part->groups.first; c < part->groups.last; c++) {
+    set_coefficients(norm, part, c, mean[c], (float)(1 / sqrt(variance[c] + layer->eps)));
+  }
+}
+
+INLINED void apply_rows(void *y, const void *x, const void *addend, struct span rows, int64_t channels,
+                        const struct norm_part *part, bool bf16, bool add, bool relu) {
+  const float *mean = part->coefficient[0], *scale = part->coefficient[1], *bias = part->coefficient[2];
+  for (int64_t row = rows.first; row < rows.last; row++) {
+    int64_t first = row * channels;
+    SIMD for (int64_t c = 0; c < channels; c++) {
+      float value = normalised(load(x, first + c, bf16), mean[c], scale[c], bias[c]);
+      if (add) value += load(addend, first + c, bf16);
+      store(y, first + c, relu ? relu_of(value) : value, bf16);
+    }
+  }
+}
+
+/* From the last rows to the first: the last are still in the cache. */
+static void apply(const struct norm *norm, const struct norm_part *part, int64_t set) {
+  int64_t first = set * norm->rows * norm->channels, last = part->rows.last;
+  const void *x = at(norm->step->in[NN_X], first), *addend = at(norm->step->in[NN_ADDEND], first);
+  void *y = at(norm->step->out[NN_Y], first);
+  while (last > part->rows.first) {
+    int64_t from = last - part->rows.first > BLOCK ? last - BLOCK : part->rows.first;
+    struct span rows = {from, last};
+    FOLD(bf16, norm->bf16,
+         FOLD(add, addend != NULL,
+              FOLD(relu, norm->step->relu, apply_rows(y, x, addend, rows, norm->channels, part, bf16, add, relu))))
+    last = from;
+  }
+}
+
+static void norm_thread(const struct norm *norm, int thread, int threads) {
+  struct norm_part part = norm_part_of(norm, thread, threads);
+  for (int64_t set = part.sets.first; set < part.sets.last; set++) {
+    if (norm->statistics) {
+      const void *x = at(norm->step->in[NN_X], set * norm->rows * norm->channels);
+      FOLD(bf16, norm->bf16, sum_rows(x, part.rows, norm->channels, norm->stride, part.block, part.sums, bf16))
+      norm_wait(&part);
+      finish_statistics(norm, &part, set);
+    } else if (set == part.sets.first) {
+      use_running(norm, &part);
+    }
+    norm_wait(&part);
+    apply(norm, &part, set);
+  }
+}
+
+void KERNEL(norm)(const struct nn_step *step, void *scratch, int threads) {
+  const struct norm norm = norm_open(step, step->in[NN_X], scratch);
+#pragma omp parallel num_threads(useful_threads(nn_count(step->in[NN_X]->shape), threads))
+  norm_thread(&norm, omp_get_thread_num(), omp_get_num_threads());
+  if (norm.statistics && step->norm->kind == NN_NORM_BATCH) {
+    *nn_value(step->params, step->norm->batches) += 1;
+    step->params->version++;
+  }
+}

@@ -1,0 +1,248 @@
+/* Gradients of norms. With g the masked gradient, x^ = (x - mean) * inverse, and averages over N elements that share
+ * statistics,
+ *
+ *   DX = inverse * (gamma g - average(gamma g) - x^ average(gamma g x^))
+ *
+ * so a first pass sums g and g x^ by channel, and a second one writes DX = scale g + slope (x - mean) + level. By
+ * running statistics DX = scale g. */
+#include "nn/cpu/kernels_norm.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK = 128, UNROLL = 4 };
+
+enum mask {
+  MASK_NONE,
+  MASK_BY_Y,
+  MASK_BY_SIGN, /* of norm(X), recomputed */
+};
+
+/* One set's rows: DX[i] belongs to X[i], and so on. */
+struct views {
+  const void *x, *y, *dy, *dy2;
+  void *daddend, *dx;
+  enum mask mask;
+};
+
+enum { MEAN, SCALE, BIAS, SLOPE, LEVEL, INVERSE };
+
+/* The gradient before ReLU and addition, as it is stored. */
+INLINED float gradient_at(const struct views *v, int64_t i, float mean, float scale, float bias, bool bf16, bool second,
+                          enum mask mask) {
+  float g = load(v->dy, i, bf16);
+  if (second) g = g + load(v->dy2, i, bf16);
+  if (mask == MASK_BY_Y) g = load(v->y, i, bf16) > 0 ? g : 0;
+  if (mask == MASK_BY_SIGN) g = normalised(load(v->x, i, bf16), mean, scale, bias) > 0 ? g : 0;
+  return g;
+}
+
+INLINED void add_rows(const struct views *views, int64_t first, int64_t channels, const struct norm_part *part,
+                      int count, bool bf16, bool second, bool keep, enum mask mask) {
+  const float *mean = part->coefficient[MEAN], *scale = part->coefficient[SCALE], *bias = part->coefficient[BIAS];
+  const struct views v = *views;
+  int64_t stride = part->stride;
+  float *sum = part->block, *product = part->block + stride;
+  SIMD for (int64_t c = 0; c < channels; c++) {
+    float s = 0, p = 0;
+    for (int r = 0; r < count; r++) {
+      int64_t i = first + r * channels + c;
+      float g = gradient_at(&v, i, mean[c], scale[c], bias[c], bf16, second, mask);
+      if (keep) {
+        store(v.daddend, i, g, bf16);
+        g = as_stored(g, bf16);
+      }
+      s += g;
+      p += g * (load(v.x, i, bf16) - mean[c]);
+    }
+    sum[c] += s;
+    product[c] += p;
+  }
+}
+
+/* The sums of g and of g (x - mean) over the part's rows, writing DADDEND on the way. */
+INLINED void sum_rows(const struct views *views, int64_t channels, const struct norm_part *part, bool bf16, bool second,
+                      bool keep, enum mask mask) {
+  int64_t stride = part->stride;
+  memset(part->sums, 0, 2 * (size_t)stride * sizeof *part->sums);
+  for (int64_t first = part->rows.first; first < part->rows.last; first += BLOCK) {
+    int64_t last = smaller(first + BLOCK, part->rows.last), row = first;
+    memset(part->block, 0, 2 * (size_t)stride * sizeof *part->block);
+    for (; row + UNROLL <= last; row += UNROLL) {
+      add_rows(views, row * channels, channels, part, UNROLL, bf16, second, keep, mask);
+    }
+    for (; row < last; row++) {
+      add_rows(views, row * channels, channels, part, 1, bf16, second, keep, mask);
+    }
+    SIMD for (int64_t i = 0; i < 2 * stride; i++) {
+      part->sums[i] += part->block[i];
+    }
+  }
+}
+
+INLINED void write_rows(const struct views *views, struct span rows, int64_t channels, const struct norm_part *part,
+                        bool bf16, bool second, bool keep, bool statistics, enum mask mask) {
+  const float *mean = part->coefficient[MEAN], *scale = part->coefficient[SCALE], *bias = part->coefficient[BIAS];
+  const float *slope = part->coefficient[SLOPE], *level = part->coefficient[LEVEL];
+  const struct views v = *views;
+  for (int64_t row = rows.first; row < rows.last; row++) {
+    SIMD for (int64_t c = 0; c < channels; c++) {
+      int64_t i = row * channels + c;
+      float g = gradient_at(&v, i, mean[c], scale[c], bias[c], bf16, second, mask);
+      if (keep) store(v.daddend, i, g, bf16);
+      float dx = scale[c] * g;
+      if (statistics) dx += slope[c] * (load(v.x, i, bf16) - mean[c]) + level[c];
+      store(v.dx, i, dx, bf16);
+    }
+  }
+}
+
+/* The loop for a mask. Where the sign is recomputed there is no addend. */
+#define FOLD_MASK(which, body)                                                                                         \
+  switch (which) {                                                                                                     \
+  case MASK_BY_Y:                                                                                                      \
+    body(MASK_BY_Y);                                                                                                   \
+    break;                                                                                                             \
+  case MASK_BY_SIGN:                                                                                                   \
+    body(MASK_BY_SIGN);                                                                                                \
+    break;                                                                                                             \
+  default:                                                                                                             \
+    body(MASK_NONE);                                                                                                   \
+  }
+
+static void sum_views(const struct norm *norm, const struct norm_part *part, const struct views *v) {
+#define SUM(mask) sum_rows(v, norm->channels, part, bf16, second, keep, mask)
+  FOLD(bf16, norm->bf16, FOLD(second, v->dy2 != NULL, FOLD(keep, v->daddend != NULL, FOLD_MASK(v->mask, SUM))))
+#undef SUM
+}
+
+static void write_views(const struct norm *norm, const struct norm_part *part, const struct views *v,
+                        struct span rows) {
+#define WRITE(mask) write_rows(v, rows, norm->channels, part, bf16, second, keep, statistics, mask)
+  FOLD(bf16, norm->bf16,
+       FOLD(second, v->dy2 != NULL,
+            FOLD(keep, v->daddend != NULL, FOLD(statistics, norm->statistics, FOLD_MASK(v->mask, WRITE)))))
+#undef WRITE
+}
+
+static struct views views_of(const struct norm *norm, int64_t set) {
+  const struct nn_step *step = norm->step;
+  int64_t images = norm->sets == 1 ? 1 : step->in[NN_X]->shape.n, copies = norm->sets / images;
+  int64_t size = norm->rows * norm->channels, first = set * size, saved = set / copies * size;
+  return (struct views){
+      .x = at(step->in[NN_X], saved),
+      .y = at(step->in[NN_Y], saved),
+      .dy = at(step->in[NN_DY], first),
+      .dy2 = at(step->in[NN_DY2], first),
+      .daddend = at(step->out[NN_DADDEND], first),
+      .dx = at(step->out[NN_DX], first),
+      .mask = !step->relu      ? MASK_NONE
+              : step->in[NN_Y] ? MASK_BY_Y
+                               : MASK_BY_SIGN,
+  };
+}
+
+/* Mean, inverse, scale and bias as the forward pass had them. */
+static void recall(const struct norm *norm, const struct norm_part *part, int64_t set) {
+  const struct nn_step *step = norm->step;
+  int64_t images = norm->sets == 1 ? 1 : step->in[NN_X]->shape.n, copies = norm->sets / images;
+  const float *saved =
+      norm->statistics ? (const float *)step->in[NN_SAVED]->data + set / copies * 2 * norm->groups : NULL;
+  const float *mean = nn_value(step->params, step->norm->mean);
+  const float *variance = nn_value(step->params, step->norm->variance);
+  for (int64_t c = part->groups.first * norm->width; c < part->groups.last * norm->width; c++) {
+    int64_t group = c / norm->width;
+    float inverse = saved ? saved[norm->groups + group] : (float)(1 / sqrt(variance[c] + step->norm->eps));
+    part->coefficient[MEAN][c] = saved ? saved[group] : mean[c];
+    part->coefficient[INVERSE][c] = inverse;
+    part->coefficient[SCALE][c] = norm->gamma[c] * inverse;
+    part->coefficient[BIAS][c] = norm->beta[c];
+  }
+}
+
+/* From the sums of all threads to slope and level, and to the gradients of gamma and beta. */
+static void finish_sums(const struct norm *norm, const struct norm_part *part) {
+  double count = (double)(norm->rows * norm->width);
+  for (int64_t group = part->groups.first; group < part->groups.last; group++) {
+    int64_t first = group * norm->width;
+    double inverse = part->coefficient[INVERSE][first], sum = 0, product = 0;
+    for (int64_t c = first; c < first + norm->width; c++) {
+      double s = norm_sum(norm, part, 0, c), p = norm_sum(norm, part, 1, c) * inverse;
+      part->totals[c] += s;
+      part->totals[norm->stride + c] += p;
+      sum += norm->gamma[c] * s;
+      product += norm->gamma[c] * p;
+    }
+    for (int64_t c = first; c < first + norm->width; c++) {
+      part->coefficient[SLOPE][c] = (float)(-inverse * inverse * product / count);
+      part->coefficient[LEVEL][c] = (float)(-inverse * sum / count);
+    }
+  }
+}
+
+/* From the last rows to the first: the last are still in the cache. */
+static void write_part(const struct norm *norm, const struct norm_part *part, const struct views *views) {
+  for (int64_t last = part->rows.last; last > part->rows.first;) {
+    int64_t first = last - part->rows.first > BLOCK ? last - BLOCK : part->rows.first;
+    write_views(norm, part, views, (struct span){first, last});
+    last = first;
+  }
+}
+
+static void add_gradient(float *gradient, const double *totals, int64_t channels, size_t between, int threads,
+                         bool accumulate) {
+  for (int64_t c = 0; gradient && c < channels; c++) {
+    double sum = accumulate ? gradient[c] : 0;
+    for (int i = 0; i < threads; i++) {
+      sum += totals[between * (size_t)i + (size_t)c];
+    }
+    gradient[c] = (float)sum;
+  }
+}
+
+static void write_gradients(const struct norm *norm, const struct norm_part *first, int threads) {
+  const struct nn_step *step = norm->step;
+  size_t between = norm_thread_bytes(norm->stride) / sizeof(double);
+  int slots = first->parts == 1 ? threads : 1;
+  add_gradient(nn_gradient(step->params, step->norm->beta), first->totals, norm->channels, between, slots,
+               step->accumulate);
+  add_gradient(nn_gradient(step->params, step->norm->gamma), first->totals + norm->stride, norm->channels, between,
+               slots, step->accumulate);
+}
+
+static void backward_set(const struct norm *norm, const struct norm_part *part, int64_t set, bool sums) {
+  struct views views = views_of(norm, set);
+  norm_wait(part);
+  recall(norm, part, set);
+  norm_wait(part);
+  if (sums) {
+    sum_views(norm, part, &views);
+    norm_wait(part);
+    finish_sums(norm, part);
+    norm_wait(part);
+  }
+  if (sums && views.daddend) { /* holds g */
+    views.dy = views.daddend;
+    views.dy2 = views.daddend = NULL;
+    views.mask = MASK_NONE;
+  }
+  write_part(norm, part, &views);
+}
+
+static void backward_thread(const struct norm *norm, int thread, int threads) {
+  const struct nn_step *step = norm->step;
+  struct norm_part part = norm_part_of(norm, thread, threads);
+  bool parameters = nn_gradient(step->params, step->norm->gamma) || nn_gradient(step->params, step->norm->beta);
+  if (part.parts == 1 || thread == 0) memset(part.totals, 0, 2 * (size_t)norm->stride * sizeof *part.totals);
+  for (int64_t set = part.sets.first; set < part.sets.last; set++) {
+    backward_set(norm, &part, set, norm->statistics || parameters);
+  }
+#pragma omp barrier
+  if (thread == 0 && parameters) write_gradients(norm, &part, threads);
+}
+
+void KERNEL(norm_backward)(const struct nn_step *step, void *scratch, int threads) {
+  const struct norm norm = norm_open(step, step->in[NN_DY], scratch);
+#pragma omp parallel num_threads(useful_threads(nn_count(step->in[NN_DY]->shape), threads))
+  backward_thread(&norm, omp_get_thread_num(), omp_get_num_threads());
+}
