@@ -1,6 +1,6 @@
-"""What the end-to-end tests of jigsaw-gen share: finding and running it, scratch folders, toy data, digests.
+"""What the end-to-end tests of the tools share: finding and running them, scratch folders, toy data, digests.
 
-    python3 tests/python/test_gen_NAME.py [FOLDER-OF-THE-TOOLS] [unittest's arguments]
+    python3 tests/python/test_NAME.py [FOLDER-OF-THE-TOOLS] [unittest's arguments]
 
 Environment: JIGSAW_BIN, the folder of the tools where it is not an argument (else build/bin); JIGSAW_TEST_SCALE, a factor on the amount of
 work, for slow builds; JIGSAW_TEST_SEED, to repeat what chance chose; JIGSAW_TEST_DATA, a folder of real data sets.
@@ -22,7 +22,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 given = sys.argv.pop(1) if len(sys.argv) > 1 and os.path.isdir(sys.argv[1]) else os.environ.get("JIGSAW_BIN")
 BIN = Path(given or ROOT / "build" / "bin").resolve()
-TOOL = BIN / "jigsaw-gen"
 SCALE = float(os.environ.get("JIGSAW_TEST_SCALE") or 1)
 SEED = int(os.environ.get("JIGSAW_TEST_SEED") or time.time_ns() % 10**9)
 DATA = Path(os.environ.get("JIGSAW_TEST_DATA") or ROOT.parent / "shared" / "data")
@@ -30,13 +29,14 @@ SKIPPED = 77  # what CTest takes for "skipped"
 
 _scratch = None
 _toys = {}
+_stores = {}
 
 
 def main(**keywords):
     """Runs the tests of the calling script."""
     print(f"seed {SEED} (JIGSAW_TEST_SEED repeats it)", file=sys.stderr)
-    if not TOOL.exists():
-        sys.exit(f"{TOOL} is not there: build it, or set JIGSAW_BIN to the folder of the tools")
+    if not (BIN / "jigsaw-gen").exists():
+        sys.exit(f"{BIN} lacks jigsaw-gen: build it, or set JIGSAW_BIN to the folder of the tools")
     unittest.main(module="__main__", verbosity=2, **keywords)
 
 
@@ -61,17 +61,17 @@ def scratch():
     return folder
 
 
-def run(*arguments, timeout=300, **keywords):
-    """Runs jigsaw-gen to its end; .returncode, .stdout, .stderr. Output that is not UTF-8 is a failure in itself."""
-    command = [TOOL, *map(str, arguments)]
+def run(*arguments, tool="jigsaw-gen", timeout=300, **keywords):
+    """Runs a tool to its end; .returncode, .stdout, .stderr. Output that is not UTF-8 is a failure in itself."""
+    command = [BIN / tool, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL, **keywords)
     done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
     return done
 
 
-def start(*arguments, **keywords):
+def start(*arguments, tool="jigsaw-gen", **keywords):
     return subprocess.Popen(
-        [TOOL, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **keywords
+        [BIN / tool, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **keywords
     )
 
 
@@ -84,6 +84,17 @@ def toy(scenes):
             raise RuntimeError(f"jigsaw-gen --toy failed: {done.stderr}")
         _toys[scenes] = folder
     return _toys[scenes]
+
+
+def store(scenes, *options):
+    """The sample store of so many toy scenes, made once."""
+    if (scenes, options) not in _stores:
+        folder = scratch() / "store"
+        done = run(*toy_arguments(scenes), "--out", folder, "--jigsaws", 0, *options)
+        if done.returncode != 0:
+            raise RuntimeError(f"jigsaw-gen failed: {done.stderr}")
+        _stores[scenes, options] = folder
+    return _stores[scenes, options]
 
 
 def toy_arguments(scenes):
@@ -117,18 +128,19 @@ def status(folder):
 
 class ToolTest(unittest.TestCase):
     maxDiff = 2000
+    tool = "jigsaw-gen"
 
     def succeed(self, *arguments, **keywords):
-        done = run(*arguments, **keywords)
+        done = run(*arguments, tool=self.tool, **keywords)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done
 
     def refuse(self, *arguments, code=1, words=(), **keywords):
         """The tool must fail with one line that holds all `words`."""
-        done = run(*arguments, **keywords)
+        done = run(*arguments, tool=self.tool, **keywords)
         self.assertEqual(done.returncode, code, f"stdout: {done.stdout}\nstderr: {done.stderr}")
         message = done.stderr.strip().split("\n")[-1]
-        self.assertTrue(message.startswith("jigsaw-gen: "), done.stderr)
+        self.assertTrue(message.startswith(f"{self.tool}: "), done.stderr)
         for word in words:
             self.assertIn(str(word), message)
         return message
