@@ -1,27 +1,17 @@
 #include "nn/cpu/conv.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* What a step holds from prepare to forget. Scratch memory is divided into `converted`, `packed` and `plain`, and what
- * a call needs comes last. */
+/* What a step holds from prepare to forget. Scratch memory is divided into `converted`, `gathered`, `packed` and
+ * `plain`, of these sizes or 0, and what a call needs comes last. */
 struct conv {
   struct conv_call call;    /* the convolution, or the matrix product that it is */
   struct conv_call convert; /* DY to the precision of X */
   struct conv_call unpack;  /* the weight gradient to its canonical form */
   struct conv_pack pack;
-  size_t converted, packed, plain, last;
+  size_t converted, gathered, packed, plain, last;
 };
-
-static bool has_same_rows(const struct nn_conv *conv) {
-  return conv->kernel == 1 && conv->stride == 1 && conv->pad == 0 && conv->groups == 1;
-}
-
-/* Which steps are made a matrix product. oneDNN's convolutions are made for maps, and slow on a vector; so is its
- * weight gradient for kernel 1, whose result has to be unpacked too. */
-static bool is_product(const struct nn_step *step, struct nn_shape x) {
-  if (!has_same_rows(&step->conv)) return false;
-  return step->op == NN_OP_CONV_BACKWARD_WEIGHTS || x.h * x.w == 1;
-}
 
 static const struct nn_operand *map_in(const struct nn_step *step) {
   return step->op == NN_OP_CONV_BACKWARD_DATA ? step->out[NN_DX] : step->in[NN_X];
@@ -34,6 +24,24 @@ static const struct nn_operand *map_out(const struct nn_step *step) {
 /* DY is converted where it does not have the precision of X. */
 static enum nn_dtype dtype_out(const struct nn_step *step) {
   return step->op == NN_OP_CONV ? step->out[NN_Y]->dtype : map_in(step)->dtype;
+}
+
+static bool is_pointwise(const struct nn_conv *conv) {
+  return conv->kernel == 1 && conv->pad == 0 && conv->groups == 1;
+}
+
+/* Which steps are made a matrix product, with a row for every position; by rule, since a choice by the clock would not
+ * give the same bits every time. bench/conv.c measures each choice.
+ *   - Convolutions are made for maps, and slow on a vector.
+ *   - A weight gradient has to be unpacked from a convolution's own form, which costs where it is large and the rows
+ *     are few.
+ *   - oneDNN's weight gradients for kernel 1 do not use AMX, its products do. */
+static bool is_product(const struct nn_step *step) {
+  struct nn_shape x = map_in(step)->shape, y = map_out(step)->shape;
+  if (!is_pointwise(&step->conv)) return false;
+  if (step->op != NN_OP_CONV_BACKWARD_WEIGHTS) return step->conv.stride == 1 && x.h * x.w == 1;
+  if (map_in(step)->dtype == NN_BF16 && cpu_has_isa(dnnl_cpu_isa_avx512_core_amx)) return true;
+  return y.n * y.h * y.w * 128 < x.c * y.c;
 }
 
 /* ---- supports ---------------------------------------------------------------------------------------------------- */
@@ -123,14 +131,15 @@ static void describe_maps(struct descriptions *d, const struct nn_step *step) {
   d->weights = conv_desc(rank, dims, weights, dnnl_format_tag_any);
   d->canonical = conv_desc(rank, dims, dnnl_f32, g > 1 ? dnnl_goihw : dnnl_oihw);
   if (has_bias(step)) d->bias = conv_desc(1, &conv->out, dnnl_f32, dnnl_a);
-  if (step->in[NN_ADDEND]) d->addend = conv_desc_nhwc(step->in[NN_ADDEND]->shape, step->in[NN_ADDEND]->dtype);
+  if (step->in[NN_ADDEND] && !adds_in_place(step))
+    d->addend = conv_desc_nhwc(step->in[NN_ADDEND]->shape, step->in[NN_ADDEND]->dtype);
 }
 
 /* Y = X W^T, DX = DY W, DW = DY^T X, one row for every position. */
 static void describe_product(struct descriptions *d, const struct nn_step *step) {
-  struct nn_shape x = map_in(step)->shape;
+  struct nn_shape x = map_in(step)->shape, y = map_out(step)->shape;
   dnnl_data_type_t in = conv_dtype(map_in(step)->dtype), out = conv_dtype(dtype_out(step));
-  int64_t rows = x.n * x.h * x.w, wide = step->conv.out;
+  int64_t rows = y.n * y.h * y.w, wide = step->conv.out;
   if (step->op == NN_OP_CONV) {
     d->x = conv_desc(2, (int64_t[]){rows, x.c}, in, dnnl_ab);
     d->weights = conv_desc(2, (int64_t[]){x.c, wide}, in, dnnl_format_tag_any);
@@ -147,12 +156,21 @@ static void describe_product(struct descriptions *d, const struct nn_step *step)
     d->y = conv_desc(2, (int64_t[]){wide, x.c}, dnnl_f32, dnnl_ab);
   }
   if (has_bias(step)) d->bias = conv_desc(2, (int64_t[]){1, wide}, dnnl_f32, dnnl_ab);
-  if (step->in[NN_ADDEND])
+  if (step->in[NN_ADDEND] && !adds_in_place(step))
     d->addend = conv_desc(2, (int64_t[]){rows, wide}, conv_dtype(step->in[NN_ADDEND]->dtype), dnnl_ab);
+}
+
+/* oneDNN 2.6 reads the addend of its gemm convolutions in the wrong order where channels are last. */
+static bool adds_wrongly(const_dnnl_primitive_desc_t desc, const struct descriptions *d) {
+  return d->addend && strstr(onednn_implementation(desc), "gemm");
 }
 
 static dnnl_status_t describe(dnnl_primitive_desc_t *desc, const struct cpu_context *context,
                               const struct descriptions *d, const struct nn_step *step, bool product) {
+  if (product &&
+      step->op == NN_OP_CONV_BACKWARD_WEIGHTS) { /* the second, gemm, is the faster for a transposed matrix */
+    if (!onednn_matmul(desc, context->engine, d->x, d->weights, NULL, d->y, d->attr, 1)) return dnnl_success;
+  }
   if (product) return onednn_matmul(desc, context->engine, d->x, d->weights, d->bias, d->y, d->attr, 0);
   const struct nn_conv *conv = &step->conv;
   struct onednn_convolution convolution = {
@@ -167,7 +185,11 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc, const struct cpu_cont
       .dilates = {conv->dilation - 1, conv->dilation - 1},
       .pads = {conv->pad, conv->pad},
   };
-  return onednn_convolution(desc, context->engine, &convolution, d->attr, 0);
+  for (int number = 0;; number++) {
+    dnnl_status_t status = onednn_convolution(desc, context->engine, &convolution, d->attr, number);
+    if (status || !adds_wrongly(*desc, d)) return status;
+    dnnl_primitive_desc_destroy(*desc);
+  }
 }
 
 /* The arguments of the primitive, in the order in which the steps below give addresses. */
@@ -224,6 +246,10 @@ static int prepare_gradient(struct conv *conv, const struct nn_device *device, c
     conv->packed = rounded(dnnl_memory_desc_get_size(made));
     if (conv_call_reorder(&conv->unpack, device->context, made, canonical, step->name, error)) return -1;
   }
+  if (!canonical && step->conv.stride > 1) {
+    struct nn_shape y = map_out(step)->shape;
+    conv->gathered = rounded((size_t)(y.n * y.h * y.w * map_in(step)->shape.c) * nn_dtype_size(map_in(step)->dtype));
+  }
   if (step->norm || step->accumulate) conv->plain = rounded((size_t)step->weight->count * sizeof(float));
   if (step->bias) {
     size_t sums = rounded((size_t)step->conv.out * sizeof(float));
@@ -234,7 +260,7 @@ static int prepare_gradient(struct conv *conv, const struct nn_device *device, c
 
 int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error) {
   const struct cpu_context *context = device->context;
-  bool product = is_product(step, map_in(step)->shape);
+  bool product = is_product(step);
   struct descriptions d = {0};
   dnnl_primitive_desc_t desc = NULL;
   struct conv *conv = calloc(1, sizeof *conv);
@@ -260,7 +286,7 @@ int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scr
   desc = NULL;
   if (made) goto failed;
   conv->last = larger(larger(conv->last, conv->call.scratch), larger(conv->convert.scratch, conv->unpack.scratch));
-  *scratch = conv->converted + conv->packed + conv->plain + larger(conv->last, conv->pack.scratch);
+  *scratch = conv->converted + conv->gathered + conv->packed + conv->plain + larger(conv->last, conv->pack.scratch);
   descriptions_free(&d);
   return 0;
 
@@ -301,13 +327,33 @@ static int run_data(struct conv *conv, const struct cpu_context *context, const 
   return conv_call_run(&conv->call, context, memory, scratch, step->name, error);
 }
 
+/* The positions that a stride visits, one after the other. */
+static void gather(const struct nn_step *step, char *to) {
+  struct nn_shape x = step->in[NN_X]->shape, y = step->in[NN_DY]->shape;
+  int64_t size = x.c * (int64_t)nn_dtype_size(step->in[NN_X]->dtype), stride = step->conv.stride;
+  const char *from = step->in[NN_X]->data;
+#pragma omp parallel for
+  for (int64_t row = 0; row < y.n * y.h; row++) {
+    int64_t first = (row / y.h * x.h + row % y.h * stride) * x.w;
+    for (int64_t w = 0; w < y.w; w++) {
+      memcpy(to + (row * y.w + w) * size, from + (first + w * stride) * size, (size_t)size);
+    }
+  }
+}
+
 static int run_weights(struct conv *conv, const struct nn_device *device, const struct nn_step *step, void *dy,
                        char *scratch, struct error *error) {
+  void *x = step->in[NN_X]->data;
+  if (conv->gathered) {
+    gather(step, scratch);
+    x = scratch;
+    scratch += conv->gathered;
+  }
   float *weight = nn_gradient(step->params, step->weight), *bias = nn_gradient(step->params, step->bias);
   char *last = scratch + conv->packed + conv->plain;
   if (weight) {
     float *plain = conv->plain ? (float *)(scratch + conv->packed) : weight;
-    void *memory[] = {dy, step->in[NN_X]->data, conv->packed ? (float *)scratch : plain};
+    void *memory[] = {dy, x, conv->packed ? (float *)scratch : plain};
     if (conv_call_run(&conv->call, device->context, memory, last, step->name, error)) return -1;
     if (conv->packed &&
         conv_call_run(&conv->unpack, device->context, (void *[]){scratch, plain}, last, step->name, error)) {

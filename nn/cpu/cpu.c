@@ -7,23 +7,22 @@
 
 #include "nn/cpu/onednn.h"
 
-/* oneDNN's answer, which the user can lower with DNNL_MAX_CPU_ISA; our kernels follow it. */
-static bool has(dnnl_cpu_isa_t isa) {
-  return (dnnl_get_effective_cpu_isa() & isa) == isa;
+bool cpu_has_isa(int isa) {
+  return ((int)dnnl_get_effective_cpu_isa() & isa) == isa;
 }
 
 static const char *instruction_set(const struct cpu_kernels **kernels) {
   *kernels = &nn_kernels_base;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (has(dnnl_cpu_isa_avx2) && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
+  if (cpu_has_isa(dnnl_cpu_isa_avx2) && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
     *kernels = &nn_kernels_avx2;
   }
-  if (has(dnnl_cpu_isa_avx512_core)) *kernels = &nn_kernels_avx512;
-  if (has(dnnl_cpu_isa_avx512_core_amx)) return "AVX-512 with AMX";
-  if (has(dnnl_cpu_isa_avx512_core_bf16)) return "AVX-512 with bf16";
-  if (has(dnnl_cpu_isa_avx512_core)) return "AVX-512";
-  if (has(dnnl_cpu_isa_avx2)) return "AVX2";
+  if (cpu_has_isa(dnnl_cpu_isa_avx512_core)) *kernels = &nn_kernels_avx512;
+  if (cpu_has_isa(dnnl_cpu_isa_avx512_core_amx)) return "AVX-512 with AMX";
+  if (cpu_has_isa(dnnl_cpu_isa_avx512_core_bf16)) return "AVX-512 with bf16";
+  if (cpu_has_isa(dnnl_cpu_isa_avx512_core)) return "AVX-512";
+  if (cpu_has_isa(dnnl_cpu_isa_avx2)) return "AVX2";
   return "SSE";
 #else
   return "portable kernels";
@@ -65,7 +64,7 @@ failed:
 static int cpu_supports_precision(const struct nn_device *device, enum nn_dtype precision, struct error *error) {
   if (precision == NN_F32) return 0;
   if (precision != NN_BF16) return error_set(error, "cpu: computes in f32 or bf16, not %s", nn_dtype_name(precision));
-  if (has(dnnl_cpu_isa_avx512_core)) return 0;
+  if (cpu_has_isa(dnnl_cpu_isa_avx512_core)) return 0;
   return error_set(error, "%s: oneDNN computes in bf16 from AVX-512 on; use f32 here", device->description);
 }
 

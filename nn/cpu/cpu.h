@@ -12,6 +12,10 @@ struct cpu_context {
   void *engine, *stream;             /* oneDNN's */
 };
 
+/* Whether oneDNN may use these instructions (dnnl_cpu_isa_...), which DNNL_MAX_CPU_ISA lowers; our kernels follow it.
+ */
+bool cpu_has_isa(int isa);
+
 /* NN_OP_CONV and its two backward steps. */
 int cpu_conv_supports(const struct nn_device *device, const struct nn_step *step, struct error *error);
 int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error);
