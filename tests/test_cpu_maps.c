@@ -59,7 +59,8 @@ static uint16_t nearest_bf16(float value) {
 
 static double get(const struct nn_operand *operand, int64_t i) {
   if (operand->dtype == NN_F32) return ((const float *)operand->data)[i];
-  return operand->dtype == NN_BF16 ? read_bf16(((const uint16_t *)operand->data)[i]) : ((const uint8_t *)operand->data)[i];
+  return operand->dtype == NN_BF16 ? read_bf16(((const uint16_t *)operand->data)[i])
+                                   : ((const uint8_t *)operand->data)[i];
 }
 
 static void set(struct nn_operand *operand, int64_t i, double value) {
@@ -186,8 +187,8 @@ static void make_norm(struct bench *b, enum nn_norm kind, int64_t channels, int6
   }
   bool group = kind == NN_NORM_GROUP;
   const struct nn_param *p = b->param;
-  b->norm = (struct nn_norm_layer){kind, p, p + 1, group ? NULL : p + 2, group ? NULL : p + 3, group ? NULL : p + 4,
-                                   groups, 1e-5, 0.1};
+  b->norm = (struct nn_norm_layer){
+      kind, p, p + 1, group ? NULL : p + 2, group ? NULL : p + 3, group ? NULL : p + 4, groups, 1e-5, 0.1};
 }
 
 struct moments {
@@ -264,7 +265,7 @@ static void norm_forward(struct bench *b) {
   run(b, &step);
   for (int64_t i = 0; i < count; i++)
     check(y, i, expected[i], offset ? 200 : 4, "norm");
-  if (saved) check(saved, 0, first.mean, fabs(first.mean), "mean");
+  if (saved) check(saved, 0, first.mean, 1 + fabs(first.mean), "mean");
   if (kind == NN_NORM_BATCH && training) {
     double rows = (double)(count / x->shape.c);
     assert_true(fabs(mean[0] - (0.9 * mean_before + 0.1 * first.mean)) < 1e-5 * (1 + fabs(first.mean)));
@@ -282,6 +283,7 @@ static void test_norm(void **state) {
 struct pass {
   struct nn_operand *x, *y, *dy, *dy2, *saved;
   bool relu, training;
+  bool rounded; /* g goes through memory */
 };
 
 /* The masked gradient at an element of DY, and the normalised input there. */
@@ -302,6 +304,7 @@ static double gradient_at(const struct bench *b, const struct pass *p, int64_t i
   float scale = b->params.values[c] * (float)inverse;
   float z = ((float)get(p->x, from) - (float)mean) * scale + b->params.values[b->param[1].offset + c];
   bool passes = p->y ? get(p->y, from) > 0 : z > 0;
+  if (p->rounded) g = read_bf16(nearest_bf16((float)g));
   return p->relu && !passes ? 0 : g;
 }
 
@@ -329,6 +332,7 @@ static void norm_backward(struct bench *b) {
   struct pass p = {.x = x, .relu = below(b, 3), .training = below(b, 2)};
   bool own = kind == NN_NORM_GROUP || (kind == NN_NORM_BATCH && p.training), keep = below(b, 2);
   int64_t copies = kind == NN_NORM_BATCH && p.training ? 1 : 1 + below(b, 3);
+  p.rounded = keep && b->dtype == NN_BF16;
   make_norm(b, kind, s.c, groups);
   b->param[0].trainable = b->param[1].trainable = below(b, 3);
   if (own) {
@@ -353,16 +357,16 @@ static void norm_backward(struct bench *b) {
   for (int probe = 0; probe < 60; probe++) {
     int64_t i = below(b, image * s.n * copies), c = i % s.c;
     double sum, product, normalised, g = gradient_at(b, &p, i, &normalised), gamma = b->params.values[c];
-    double inverse = p.saved ? get(p.saved, (kind == NN_NORM_GROUP
-                                                 ? i / image / copies * 2 * groups + c / (s.c / groups)
-                                                 : c) + p.saved->shape.c)
-                             : 1 / sqrt(nn_value(&b->params, b->norm.variance)[c] + 1e-5);
+    double inverse =
+        p.saved ? get(p.saved, (kind == NN_NORM_GROUP ? i / image / copies * 2 * groups + c / (s.c / groups) : c) +
+                                   p.saved->shape.c)
+                : 1 / sqrt(nn_value(&b->params, b->norm.variance)[c] + 1e-5);
     double dx = gamma * g * inverse;
     if (own) {
       double count = sums_for(b, &p, i / image, c, &sum, &product);
       dx = inverse * (gamma * g - sum / count - normalised * product / count);
     }
-    check(step.out[NN_DX], i, dx, (b->dtype == NN_BF16 && dy2 && keep ? 4000 : 8) * inverse, "norm backward");
+    check(step.out[NN_DX], i, dx, 8 * inverse, "norm backward");
     if (keep) check(step.out[NN_DADDEND], i, g, 1, "gradient of the addend");
   }
   double beta = step.accumulate ? before[1] : 0, gamma = step.accumulate ? before[0] : 0, normalised;
@@ -370,7 +374,7 @@ static void norm_backward(struct bench *b) {
     double g = gradient_at(b, &p, i, &normalised);
     beta += g, gamma += g * normalised;
   }
-  double size = sqrt((double)(image * s.n * copies / s.c)) * (b->dtype == NN_BF16 && keep ? 3000 : 8);
+  double size = sqrt((double)(image * s.n * copies / s.c)) * 8;
   struct nn_operand parameters = {{1, 1, 1, 1}, NN_F32, b->params.gradients};
   bool trained = b->param[0].trainable;
   check(&parameters, 0, trained ? gamma : before[0], size, "gradient of gamma");
@@ -438,7 +442,8 @@ static void test_norm_nan(void **state) {
 /* ---- element by element ---- */
 
 static void test_point_of(struct bench *b) {
-  int64_t copies = 1 + below(b, 3), n = 1 + below(b, 4), h = 1 + below(b, 30), w = 1 + below(b, 30), c = 1 + below(b, 40);
+  int64_t copies = 1 + below(b, 3), n = 1 + below(b, 4), h = 1 + below(b, 30), w = 1 + below(b, 30),
+          c = 1 + below(b, 40);
   struct nn_operand *x = activation(b, n, h, w, c), *a = activation(b, n, h, w, c), *y = like(b, x);
   struct nn_operand *dy = activation(b, n * copies, h, w, c), *dy2 = below(b, 2) ? copy_of(b, dy) : NULL;
   int64_t count = nn_count(x->shape);
@@ -562,7 +567,7 @@ static void pools(struct bench *b) {
     sums[index_of(dx, won)] += get(dy, i);
   }
   for (int64_t i = 0; i < nn_count(dx->shape); i++) {
-    check(dx, i, sums[i], 4, "max pool backward");
+    check(dx, i, sums[i], 30, "max pool backward");
     check(dx_mean, i, means[i], 4, "average pool backward");
   }
   free(sums);
@@ -587,7 +592,8 @@ static void whole_maps(struct bench *b) {
   step = (struct nn_step){.op = NN_OP_GLOBAL_POOL_BACKWARD};
   step.in[NN_DY] = dy, step.out[NN_DX] = dx;
   run(b, &step);
-  step.op = NN_OP_REGION_POOL_BACKWARD, step.in[NN_MIX] = mix, step.in[NN_DY] = dy_regions, step.out[NN_DX] = dx_regions;
+  step.op = NN_OP_REGION_POOL_BACKWARD, step.in[NN_MIX] = mix, step.in[NN_DY] = dy_regions,
+  step.out[NN_DX] = dx_regions;
   run(b, &step);
   for (int64_t i = 0; i < n * c; i++) {
     double sum = 0;
@@ -598,7 +604,7 @@ static void whole_maps(struct bench *b) {
       sum = 0;
       for (int64_t cell = 0; cell < h * w; cell++)
         sum += get(mix, cell * r + k) * get(x, (i / c * h * w + cell) * c + i % c);
-      check(regions, (i / c * r + k) * c + i % c, sum, 16, "region pool");
+      check(regions, (i / c * r + k) * c + i % c, sum, 40, "region pool");
     }
   }
   for (int64_t i = 0; i < nn_count(x->shape); i++) {

@@ -57,11 +57,11 @@ INLINED void store(void *to, int64_t i, float value, bool bf16) {
   }
 }
 
-/* What a later load finds. */
-INLINED float as_stored(float value, bool bf16) {
+/* Stores, and returns what a later load will find. */
+INLINED float stored(void *to, int64_t i, float value, bool bf16) {
   union float_bits wide = {.value = value};
-  if (!bf16) return value;
-  wide.bits = (uint32_t)bf16_from(value) << 16;
+  store(to, i, value, bf16);
+  if (bf16) wide.bits = (uint32_t)bf16_from(value) << 16;
   return wide.value;
 }
 

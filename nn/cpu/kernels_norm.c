@@ -25,29 +25,40 @@ INLINED void add_rows(const void *x, int64_t first, int64_t channels, const floa
   }
 }
 
-/* The sums of x and of x^2 over the part's rows. Each block of rows is summed in float32 as distances from its first
- * row, so that nothing cancels where the mean is large, and added up in double. */
-INLINED void sum_rows(const void *x, struct span rows, int64_t channels, int64_t stride, float *block, double *sums,
-                      bool bf16) {
-  float *shift = block, *sum = block + stride, *square = block + 2 * stride;
-  double *total = sums, *total_square = sums + stride;
-  memset(sums, 0, 2 * (size_t)stride * sizeof *sums);
-  for (int64_t first = rows.first; first < rows.last; first += BLOCK) {
-    int64_t last = smaller(first + BLOCK, rows.last), row = first;
-    for (int64_t c = 0; c < channels; c++) {
-      shift[c] = load(x, first * channels + c, bf16);
-    }
-    memset(sum, 0, 2 * (size_t)stride * sizeof *sum);
-    for (; row + UNROLL <= last; row += UNROLL) {
-      add_rows(x, row * channels, channels, shift, sum, square, UNROLL, bf16);
-    }
-    for (; row < last; row++) {
-      add_rows(x, row * channels, channels, shift, sum, square, 1, bf16);
-    }
-    for (int64_t c = 0; c < channels; c++) {
-      double s = sum[c], m = shift[c], n = (double)(last - first);
-      total[c] += s + n * m;
-      total_square[c] += square[c] + m * (2 * s + n * m);
+/* The sums of distances from `shift` over the rows of a block. */
+INLINED void sum_block(const void *x, struct span rows, int64_t channels, const float *shift, float *sum, float *square,
+                       bool bf16) {
+  int64_t row = rows.first;
+  memset(sum, 0, (size_t)channels * sizeof *sum);
+  memset(square, 0, (size_t)channels * sizeof *square);
+  for (; row + UNROLL <= rows.last; row += UNROLL) {
+    add_rows(x, row * channels, channels, shift, sum, square, UNROLL, bf16);
+  }
+  for (; row < rows.last; row++) {
+    add_rows(x, row * channels, channels, shift, sum, square, 1, bf16);
+  }
+}
+
+/* The sums of x and of x^2 over the part's rows. A block of rows is summed in float32 as distances from the mean of the
+ * block before, so that nothing cancels where the mean is large, and added up in double. The first block is measured
+ * twice: to find its mean, and from that. */
+INLINED void sum_rows(const void *x, struct span rows, int64_t channels, const struct norm_part *part, bool bf16) {
+  float *shift = part->block, *sum = part->block + part->stride, *square = part->block + 2 * part->stride;
+  double *total = part->sums, *total_square = part->sums + part->stride;
+  memset(part->sums, 0, 2 * (size_t)part->stride * sizeof *part->sums);
+  for (int64_t c = 0; c < channels && rows.first < rows.last; c++) {
+    shift[c] = load(x, rows.first * channels + c, bf16);
+  }
+  for (int64_t first = rows.first - BLOCK; first < rows.last; first += BLOCK) {
+    bool measured = first >= rows.first;
+    struct span block = {measured ? first : rows.first, smaller((measured ? first : rows.first) + BLOCK, rows.last)};
+    double count = (double)(block.last - block.first);
+    sum_block(x, block, channels, shift, sum, square, bf16);
+    SIMD for (int64_t c = 0; c < channels; c++) {
+      double s = sum[c], m = shift[c];
+      shift[c] = (float)(m + s / count);
+      total[c] += measured ? s + count * m : 0;
+      total_square[c] += measured ? square[c] + m * (2 * s + count * m) : 0;
     }
   }
 }
@@ -136,7 +147,7 @@ static void norm_thread(const struct norm *norm, int thread, int threads) {
   for (int64_t set = part.sets.first; set < part.sets.last; set++) {
     if (norm->statistics) {
       const void *x = at(norm->step->in[NN_X], set * norm->rows * norm->channels);
-      FOLD(bf16, norm->bf16, sum_rows(x, part.rows, norm->channels, norm->stride, part.block, part.sums, bf16))
+      FOLD(bf16, norm->bf16, sum_rows(x, part.rows, norm->channels, &part, bf16))
       norm_wait(&part);
       finish_statistics(norm, &part, set);
     } else if (set == part.sets.first) {
