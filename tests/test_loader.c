@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "nn/tensor.h"
+#include "pretrain/source_parts.h"
 
 #include "tests/test_support.h"
 
@@ -191,21 +192,45 @@ static void test_small(void **state) {
 
 /* ---- errors and stopping ---- */
 
-/* Breaks some pictures; the batch of the first in the order of images fails, with that picture's name, every time. */
+/* Breaks image `index` of epoch 0: so that it fails at once, or only when most of it is decoded. */
+static void break_picture(const struct source *source, int64_t index, const struct buffer *bytes) {
+  const struct source_picture *picture;
+  struct buffer file = {0};
+  struct error error;
+  char path[PATH_SIZE];
+  assert_ok(source_read_picture(source, 0, index, &file, &picture, &error), error);
+  assert_ok(path_format(path, &error, "%s/%s", source->folder, picture->name), error);
+  write_bytes(path, bytes->data, bytes->size);
+  buffer_free(&file);
+}
+
+static void break_pictures(const struct source *source, int round, struct rng *rng, const struct buffer *truncated) {
+  static uint8_t nothing[] = "broken";
+  const struct buffer broken = {nothing, sizeof nothing, 0};
+  int64_t first = below(rng, 3) * BATCH + below(rng, 2); /* two of one batch, one of them the quicker to fail */
+  break_picture(source, first, round % 2 ? truncated : &broken);
+  break_picture(source, first + 1 + below(rng, 3), round % 2 ? &broken : truncated);
+  break_picture(source, 4 * BATCH, &broken);
+}
+
+/* The batch of the first in the order of images fails, with that picture's name, every time. */
 static void test_errors(void **state) {
   (void)state;
   struct rng rng;
   char folder[64], path[96];
+  struct buffer truncated = {0};
+  struct error none;
   rng_init(&rng, test_seed(), RNG_TEST, 3, 0);
-  for (int round = 0; round < 25; round++) {
+  test_scratch(folder);
+  snprintf(path, sizeof path, "%s/large.jpg", folder);
+  write_picture(&rng, path, 1200, 1200);
+  assert_ok(file_read(&truncated, path, &none), none);
+  truncated.size = truncated.size / 2;
+  test_scratch_remove(folder);
+  for (int round = 0; round < 16; round++) {
     test_scratch(folder);
     struct source *source = small_source(folder, &rng, SOURCE_TRAINING, 0);
-    for (int i = 0; i < 1 + round % 4; i++) {
-      int picture = below(&rng, EACH);
-      snprintf(path, sizeof path, "%s/class_%c/%03d.%s", folder, 'a' + below(&rng, CLASSES), picture,
-               picture % 2 ? "png" : "jpg");
-      write_bytes(path, "broken", 6);
-    }
+    break_pictures(source, round, &rng, &truncated);
     struct source_scratch *scratch;
     struct image canvas = {0};
     struct error first = {0}, error = {0};
@@ -231,6 +256,7 @@ static void test_errors(void **state) {
     source_close(source);
     test_scratch_remove(folder);
   }
+  buffer_free(&truncated);
 }
 
 /* At once, while workers work, when all sleep, after some batches. */
