@@ -47,7 +47,7 @@ static int find_region(struct json *json, int64_t region[4]) {
 static int read_cut(const char *path, int *cut, struct error *error) {
   struct file_map map;
   struct json json;
-  int64_t region[4];
+  int64_t region[4] = {0};
   if (file_map_open(&map, path, error)) return -1;
   json_open(&json, (const char *)map.data, map.size, path, error);
   int found = find_region(&json, region);

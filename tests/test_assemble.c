@@ -254,8 +254,8 @@ static void test_every_plan(void **state) {
 
 /* ---- the decks ---- */
 
-/* Within an epoch no sample of a group is used twice more than another is. */
-static void check_deck(const struct jig_assembler *assembler, uint32_t epoch, int64_t length) {
+/* Within an epoch no sample of a group is used twice more than another is; those of one label may be left out. */
+static void check_deck(const struct jig_assembler *assembler, int left_out, uint32_t epoch, int64_t length) {
   int64_t total = jig_store_count(assembler->store), cards[JIG_GROUPS] = {0};
   int *uses = calloc((size_t)total, sizeof *uses);
   assert_non_null(uses);
@@ -268,14 +268,18 @@ static void check_deck(const struct jig_assembler *assembler, uint32_t epoch, in
       cards[REGION_GROUPS[region]]++;
     }
     for (int region = 0; region < JIG_REGIONS; region++) {
-      int64_t count = jig_store_group_count(assembler->store, REGION_GROUPS[region]);
+      int64_t count = jig_available(assembler, REGION_GROUPS[region]);
       int64_t rounds = (cards[REGION_GROUPS[region]] + count - 1) / count;
       assert_true(uses[tiles[region].sample] <= rounds);
     }
   }
   for (int64_t i = 0; i < total; i++) {
-    int group = jig_store_record(assembler->store, i)->group;
-    assert_true(uses[i] >= cards[group] / jig_store_group_count(assembler->store, group));
+    const struct jig_record *record = jig_store_record(assembler->store, i);
+    if (record->label == left_out) {
+      assert_int_equal(uses[i], 0);
+    } else {
+      assert_true(uses[i] >= cards[record->group] / jig_available(assembler, record->group));
+    }
   }
   free(uses);
 }
@@ -295,7 +299,7 @@ static void test_decks(void **state) {
     options.repeat_max = 1e9;
     struct jig_assembler assembler = init_assembler(store, &options);
     for (uint32_t epoch = 0; epoch < 3; epoch++) {
-      check_deck(&assembler, epoch, assembler.epoch_length + 3 * below(&rng, 100));
+      check_deck(&assembler, -1, epoch, assembler.epoch_length + 3 * below(&rng, 100));
     }
     for (int64_t i = 0; i < 20; i++) { /* epochs have orders of their own */
       struct jig_tile tiles[JIG_REGIONS], next[JIG_REGIONS];
@@ -483,11 +487,102 @@ static void test_shortage(void **state) {
   test_scratch_remove(folder);
 }
 
+/* ---- subsets ---- */
+
+static bool take_unless_label(const struct jig_record *record, void *context) {
+  return record->label != *(const int *)context;
+}
+
+/* Samples that are left out are never dealt, the others as evenly as ever. */
+static void test_subset_decks(void **state) {
+  (void)state;
+  uint64_t seed = test_seed();
+  char folder[64];
+  test_scratch(folder);
+  for (uint64_t round = 0; round < 40; round++) {
+    struct rng rng;
+    struct error error;
+    struct jig_subset subset;
+    rng_init(&rng, seed, RNG_TEST, 8, round);
+    int counts[JIG_GROUPS] = {30 + below(&rng, 80), 30 + below(&rng, 80), 30 + below(&rng, 80)}, left_out = 2;
+    struct jig_store *store = fake_store(folder, &rng, counts, 0);
+    assert_ok(jig_subset_init(&subset, store, take_unless_label, &left_out, &error), error);
+    struct jig_assemble_options options = jig_assemble_defaults();
+    options.seed = rng_u32(&rng);
+    options.repeat_max = 1e9;
+    options.subset = &subset;
+    struct jig_assembler assembler = init_assembler(store, &options);
+    check_deck(&assembler, left_out, (uint32_t)round, assembler.epoch_length + 3 * below(&rng, 100));
+
+    int nobody = -1; /* all of the samples are dealt like no subset */
+    jig_subset_free(&subset);
+    assert_ok(jig_subset_init(&subset, store, take_unless_label, &nobody, &error), error);
+    assembler = init_assembler(store, &options);
+    options.subset = NULL;
+    struct jig_assembler whole = init_assembler(store, &options);
+    for (int64_t i = 0; i < whole.epoch_length; i++) {
+      struct jig_tile tiles[JIG_REGIONS], same[JIG_REGIONS];
+      jig_plan(&assembler, 1, i, tiles);
+      jig_plan(&whole, 1, i, same);
+      assert_true(plans_equal(tiles, same));
+    }
+    jig_subset_free(&subset);
+    jig_store_close(store);
+  }
+  test_scratch_remove(folder);
+}
+
+static bool take_some(const struct jig_record *record, void *context) {
+  int *left = context;
+  return left[record->group]-- > 0;
+}
+
+/* A subset is as short as a store of its size. */
+static void test_subset_shortage(void **state) {
+  (void)state;
+  uint64_t seed = test_seed();
+  char folder[64];
+  test_scratch(folder);
+  for (uint64_t round = 0; round < 60; round++) {
+    struct rng rng;
+    struct error error;
+    struct jig_subset subset;
+    struct jig_assembler small, assembler;
+    rng_init(&rng, seed, RNG_TEST, 9, round);
+    int counts[JIG_GROUPS], left[JIG_GROUPS], total = 0;
+    for (int group = 0; group < JIG_GROUPS; group++) {
+      counts[group] = below(&rng, 3) == 0 ? below(&rng, 3) : below(&rng, 200);
+      left[group] = counts[group];
+      total += counts[group];
+    }
+    struct jig_assemble_options options = jig_assemble_defaults();
+    options.repeat_max = rng_range(&rng, 0.5, 20);
+    struct jig_store *store = fake_store(folder, &rng, counts, 0);
+    bool empty = jig_assembler_init(&small, store, &options, &error) != 0;
+    assert_int_equal(empty, total == 0);
+    jig_store_close(store);
+    store = fake_store(folder, &rng, (int[]){200, 200, 200}, 0);
+    assert_ok(jig_subset_init(&subset, store, take_some, left, &error), error);
+    options.subset = &subset;
+    assert_int_equal(jig_assembler_init(&assembler, store, &options, &error) != 0, empty);
+    if (!empty) {
+      assert_int_equal(assembler.epoch_length, small.epoch_length);
+      assert_memory_equal(assembler.keep, small.keep, sizeof small.keep);
+      assert_memory_equal(assembler.other, small.other, sizeof small.other);
+    }
+    jig_subset_free(&subset);
+    jig_store_close(store);
+  }
+  test_scratch_remove(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_regions),     cmocka_unit_test(test_refused_options), cmocka_unit_test(test_every_plan),
-      cmocka_unit_test(test_decks),       cmocka_unit_test(test_distributions),   cmocka_unit_test(test_crop_ends),
-      cmocka_unit_test(test_flip_option), cmocka_unit_test(test_shortage),
+      cmocka_unit_test(test_regions),       cmocka_unit_test(test_refused_options),
+      cmocka_unit_test(test_every_plan),    cmocka_unit_test(test_decks),
+      cmocka_unit_test(test_distributions), cmocka_unit_test(test_crop_ends),
+      cmocka_unit_test(test_flip_option),   cmocka_unit_test(test_shortage),
+      cmocka_unit_test(test_subset_decks),  cmocka_unit_test(test_subset_shortage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
