@@ -258,7 +258,7 @@ static const char style[] =
     ".grid { stroke: #e4e8ec; stroke-width: 1 }\n"
     ".axis { stroke: #8c959f; stroke-width: 1 }\n"
     ".line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round }\n"
-    ".faint { stroke-width: 1; stroke-opacity: 0.3 }\n"
+    ".faint { stroke-width: 1; stroke-opacity: 0.22 }\n"
     ".rate { fill: #8c959f; fill-opacity: 0.13 }\n"
     ".dot { stroke: #ffffff; stroke-width: 1 }\n"
     ".blue { stroke: #1f6feb } .fill-blue { fill: #1f6feb }\n"

@@ -143,7 +143,8 @@ static void test_resume(void **state) {
       }
       journal_close(journal);
       if (written < LINES) damage_log(&rng, other);
-      iteration = rng_uniform(&rng) < 0.2 ? -1 : (int64_t)below(&rng, written / 2 + 1) * 50 - 1;
+      bool anew = written < 2 || rng_uniform(&rng) < 0.2; /* both lines of `iteration` are there */
+      iteration = anew ? -1 : (int64_t)below(&rng, written / 2) * 50 + below(&rng, 2);
     }
     expect_log(other, &whole);
     test_scratch_remove(one);
