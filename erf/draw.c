@@ -22,8 +22,9 @@ static struct color blend(struct color from, struct color to, double part) {
 }
 
 static struct color heat(double value) {
-  double place = fmin(fmax(value, 0), 1) * (COUNT_OF(viridis) - 1); /* fmax takes NaN for 0 */
-  size_t left = (size_t)place < COUNT_OF(viridis) - 2 ? (size_t)place : COUNT_OF(viridis) - 2;
+  const size_t last = COUNT_OF(viridis) - 1;
+  double place = fmin(fmax(value, 0), 1) * (double)last; /* fmax takes NaN for 0 */
+  size_t left = (size_t)place < last ? (size_t)place : last - 1;
   return blend(viridis[left], viridis[left + 1], place - (double)left);
 }
 
