@@ -159,35 +159,11 @@ static int finish_arguments(struct arguments *a, struct error *error) {
   return 0;
 }
 
-static int hash_file(const char *path, char hex[33], struct error *error) {
-  struct file_map map;
-  if (file_map_open(&map, path, error)) return -1;
-  hash_hex(XXH3_128bits(map.data, map.size), hex);
-  file_map_close(&map);
-  return 0;
-}
-
-/* NULL on failure. The data's content is that of the source, opened for a moment. */
-static cJSON *make_identity(const struct arguments *a, struct error *error) {
-  const struct pretrain_options *o = &a->options;
-  struct source_options options = {.seed = o->seed, .assemble = o->assemble, .held_out = o->held_out};
-  struct source *source;
-  char hex[33];
-  if (source_open(&source, o->data, o->objective == OBJECTIVE_CLASSIFY, SOURCE_TRAINING, &options, error)) return NULL;
-  hash_hex(source_digest(source), hex);
-  source_close(source);
+static cJSON *make_identity(const struct arguments *a) {
   cJSON *identity = options_json(a->table, a->option_count);
   for (size_t i = 0; identity && i < COUNT_OF(not_identity); i++)
     cJSON_DeleteItemFromObjectCaseSensitive(identity, not_identity[i]);
-  bool made = identity && cJSON_AddStringToObject(identity, "data-xxh128", hex);
-  int result = made ? 0 : error_memory(error, 0);
-  if (result == 0 && o->init) {
-    result = hash_file(o->init, hex, error);
-    if (result == 0 && !cJSON_AddStringToObject(identity, "init-xxh128", hex)) result = error_memory(error, 0);
-  }
-  if (result == 0) return identity;
-  cJSON_Delete(identity);
-  return NULL;
+  return identity;
 }
 
 static int export(const struct arguments *a, struct error *error) {
@@ -200,24 +176,19 @@ static int export(const struct arguments *a, struct error *error) {
 }
 
 static int train(const struct arguments *a, struct error *error) {
-  struct run run;
-  enum pretrain_result result = PRETRAIN_DONE;
-  cJSON *identity = make_identity(a, error);
-  if (!identity) return EXIT_FAILURE;
-  if (run_open(&run, a->options.out, "jigsaw-pretrain", identity, a->overwrite, pretrain_products, error)) {
+  switch (pretrain(&a->options, make_identity(a), a->overwrite, error)) {
+  case PRETRAIN_FAILED:
     return EXIT_FAILURE;
-  }
-  if (run.finished) {
-    if (!a->quiet) fprintf(stderr, "%s is complete already\n", a->options.out);
-  } else {
-    result = pretrain(&a->options, &run, error);
-  }
-  run_close(&run);
-  if (result == PRETRAIN_STOPPED) {
+  case PRETRAIN_STOPPED:
     if (!a->quiet) fprintf(stderr, "stopped; the same command goes on\n");
     return EXIT_STOPPED;
+  case PRETRAIN_COMPLETE:
+    if (!a->quiet) fprintf(stderr, "%s is complete already\n", a->options.out);
+    break;
+  case PRETRAIN_DONE:
+    break;
   }
-  return result == PRETRAIN_DONE && !export(a, error) ? EXIT_SUCCESS : EXIT_FAILURE;
+  return export(a, error) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv) {

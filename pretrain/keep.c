@@ -152,7 +152,7 @@ static int write_backbone(struct trainer *t, char hex[33]) {
 
 /* Facts go to run.json as they are; what preparing the data has cost comes from the store. */
 static int record(struct trainer *t) {
-  cJSON *json = t->run->json, *item, *preparation = NULL;
+  cJSON *json = t->run.json, *item, *preparation = NULL;
   cJSON_ArrayForEach(item, t->facts) {
     cJSON *copy = cJSON_Duplicate(item, true);
     cJSON_DeleteItemFromObjectCaseSensitive(json, item->string);
@@ -203,7 +203,7 @@ int trainer_finish(struct trainer *t) {
   const struct pretrain_options *o = &t->options;
   snprintf(title, sizeof title, "%s, %s", o->arch, objective_names[o->objective]);
   if (write_backbone(t, hex) || journal_draw(o->out, title, t->error)) return -1;
-  if (add_facts(t, hex) || record(t) || run_finish(t->run, t->error)) return -1;
+  if (add_facts(t, hex) || record(t) || run_finish(&t->run, t->error)) return -1;
   if (o->chatter) fprintf(o->chatter, "backbone in %s/backbone.safetensors\n", o->out);
   return 0;
 }

@@ -57,15 +57,20 @@ struct pretrain_options {
 
 struct pretrain_options pretrain_defaults(void);
 
-enum pretrain_result { PRETRAIN_DONE = 0, PRETRAIN_FAILED = -1, PRETRAIN_STOPPED = 1 };
+enum pretrain_result {
+  PRETRAIN_DONE = 0,
+  PRETRAIN_FAILED = -1,
+  PRETRAIN_STOPPED = 1,  /* by options->stop, with a checkpoint */
+  PRETRAIN_COMPLETE = 2, /* before: nothing was left to do */
+};
 
-/* Does the run, or what is left of it, in a folder that run_open has opened. */
-enum pretrain_result pretrain(const struct pretrain_options *options, struct run *run, struct error *error);
+/* Does the run, or what is left of it. `identity` are the options that its result depends on, as core/base's run_open
+ * takes them; owned from here on, also on failure. What the data and the initial weights contain is added to it.
+ * Everything is checked before the folder is touched. */
+enum pretrain_result pretrain(const struct pretrain_options *options, cJSON *identity, bool overwrite,
+                              struct error *error);
 
-/* What a run leaves in its folder: for run_open. */
-extern const char *const pretrain_products[];
-
-/* Writes RUN/backbone.LAYOUT.safetensors from RUN/backbone.safetensors; `*path` is for messages. */
+/* Writes RUN/backbone.LAYOUT.safetensors from RUN/backbone.safetensors; `path` is for messages. */
 int pretrain_export(const char *run, enum weights_layout layout, char path[PATH_SIZE], struct error *error);
 
 #endif

@@ -200,12 +200,39 @@ int trainer_open(struct trainer *t) {
   nn_workspace_init(&t->workspace, &t->device);
   if (open_model(t) || compile(t, true, &t->step)) return -1;
   if (t->held_out && compile(t, false, &t->judge)) return -1;
-  if (trainer_resume(t) || journal_open(&t->journal, o->out, t->iteration > 0 ? t->iteration : -1, t->error)) return -1;
-  if (o->erf_every > 0 && load_erf_images(t)) return -1;
+  return o->erf_every > 0 ? load_erf_images(t) : 0;
+}
+
+static int add_digest(cJSON *identity, const char *name, XXH128_hash_t digest, struct error *error) {
+  char hex[33];
+  hash_hex(digest, hex);
+  return identity && cJSON_AddStringToObject(identity, name, hex) ? 0 : error_memory(error, sizeof hex);
+}
+
+static int add_digests(const struct trainer *t, cJSON *identity) {
+  struct file_map map;
+  if (add_digest(identity, "data-xxh128", source_digest(t->training), t->error)) return -1;
+  if (!t->options.init) return 0;
+  if (file_map_open(&map, t->options.init, t->error)) return -1;
+  int result = add_digest(identity, "init-xxh128", XXH3_128bits(map.data, map.size), t->error);
+  file_map_close(&map);
+  return result;
+}
+
+int trainer_enter(struct trainer *t, cJSON *identity, bool overwrite) {
+  if (add_digests(t, identity)) {
+    cJSON_Delete(identity);
+    return -1;
+  }
+  if (run_open(&t->run, t->options.out, "jigsaw-pretrain", identity, overwrite, products, t->error)) return -1;
+  if (t->run.finished) return 0;
+  if (trainer_resume(t)) return -1;
+  if (journal_open(&t->journal, t->options.out, t->iteration > 0 ? t->iteration : -1, t->error)) return -1;
   return open_loader(t);
 }
 
 void trainer_close(struct trainer *t) {
+  run_close(&t->run);
   loader_close(t->loader);
   journal_close(t->journal);
   nn_program_free(t->step);

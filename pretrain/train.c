@@ -12,7 +12,7 @@ int trainer_fact(struct trainer *t, const char *name, cJSON *item) {
 }
 
 int trainer_log(struct trainer *t, const struct journal_number *numbers, size_t count) {
-  double seconds = t->run->seconds_before + clock_seconds() - t->run->started;
+  double seconds = t->run.seconds_before + clock_seconds() - t->run.started;
   return journal_write(t->journal, t->iteration, seconds, numbers, count, t->error);
 }
 
@@ -124,7 +124,7 @@ static enum pretrain_result loop(struct trainer *t) {
   begin_line(t);
   while (t->iteration < o->iterations) {
     if (take_step(t) || look(t)) return PRETRAIN_FAILED;
-    run_tick(t->run);
+    run_tick(&t->run);
     if (!o->stop || !*o->stop || t->iteration == o->iterations) continue;
     take_score(t);
     return trainer_save(t) ? PRETRAIN_FAILED : PRETRAIN_STOPPED;
@@ -142,15 +142,24 @@ static int write_profile(const struct trainer *t) {
   return fclose(file) ? error_system(t->error, "%s: cannot write", path) : 0;
 }
 
-enum pretrain_result pretrain(const struct pretrain_options *options, struct run *run, struct error *error) {
-  struct trainer trainer = {.given = options, .run = run, .error = error, .facts = cJSON_CreateObject()};
-  enum pretrain_result result = trainer.facts ? PRETRAIN_DONE : (enum pretrain_result)error_memory(error, 0);
-  if (result == PRETRAIN_DONE && trainer_open(&trainer)) result = PRETRAIN_FAILED;
-  if (result == PRETRAIN_DONE) {
-    if (options->chatter) trainer_print_configuration(&trainer);
-    result = loop(&trainer);
+static enum pretrain_result run(struct trainer *t) {
+  if (t->run.finished) return PRETRAIN_COMPLETE;
+  if (t->options.chatter) trainer_print_configuration(t);
+  enum pretrain_result result = loop(t);
+  if (result != PRETRAIN_FAILED && t->options.profile && write_profile(t)) return PRETRAIN_FAILED;
+  return result;
+}
+
+enum pretrain_result pretrain(const struct pretrain_options *options, cJSON *identity, bool overwrite,
+                              struct error *error) {
+  struct trainer trainer = {.given = options, .run = {.lock = -1}, .error = error, .facts = cJSON_CreateObject()};
+  int opened = trainer.facts ? trainer_open(&trainer) : error_memory(error, 0);
+  if (opened) {
+    cJSON_Delete(identity);
+  } else {
+    opened = trainer_enter(&trainer, identity, overwrite);
   }
-  if (result != PRETRAIN_FAILED && options->profile && write_profile(&trainer)) result = PRETRAIN_FAILED;
+  enum pretrain_result result = opened ? PRETRAIN_FAILED : run(&trainer);
   trainer_close(&trainer);
   return result;
 }

@@ -21,7 +21,7 @@ struct spent {
 struct trainer {
   const struct pretrain_options *given;
   struct pretrain_options options; /* with every default resolved */
-  struct run *run;
+  struct run run;
   struct error *error;
 
   struct source *training, *held_out; /* held_out: NULL when nothing is */
@@ -47,8 +47,10 @@ struct trainer {
   cJSON *facts; /* results for run.json: the last evaluation and measurement; part of a checkpoint */
 };
 
-/* setup.c: everything between the options and the first step. trainer_close takes whatever was opened. */
+/* setup.c: everything between the options and the first step, first what can be checked, then the run's folder.
+ * trainer_close takes whatever was opened. */
 int trainer_open(struct trainer *t);
+int trainer_enter(struct trainer *t, cJSON *identity, bool overwrite); /* owns identity */
 void trainer_close(struct trainer *t);
 void trainer_print_configuration(const struct trainer *t); /* summary.c */
 

@@ -12,7 +12,7 @@ ITERATIONS = 24
 KILLS = support.scaled(30, 3)
 # A network as of old at the smallest canvas: 64 x 64 has four cells.
 OPTIONS = ["--arch", "resnet18", "--template", "64:32", "--batch", 4, "--iterations", ITERATIONS, "--checkpoint-every", 3,
-           "--erf-every", 8, "--erf-images", 2, "--evaluate-every", 12, "--held-out-images", 8, "--log-every", 4]
+           "--erf-every", 8, "--erf-images", 2, "--evaluate-every", 12, "--held-out-images", 8, "--held-out", 0.2, "--log-every", 4]
 
 
 class Exact(support.ToolTest):

@@ -8,7 +8,7 @@ import subprocess
 import support
 
 OPTIONS = ["--arch", "resnet18", "--template", "64:32", "--batch", 4, "--iterations", 6, "--checkpoint-every", 2, "--erf-images",
-           2, "--held-out-images", 8, "--log-every", 1]
+           2, "--held-out-images", 8, "--held-out", 0.2, "--log-every", 1]
 
 
 def safetensors(tensors):
