@@ -7,8 +7,19 @@
 
 enum { STRIDE = 32 /* of C5 */ };
 
-const char *const pretrain_products[] = {"backbone.safetensors", "checkpoints", "log.jsonl",   "loss.svg",
-                                         "tensorboard",          "erf",         "profile.txt", NULL};
+/* What a run leaves in its folder, and what beginning anew takes away. */
+static const char *const products[] = {"backbone.safetensors",
+                                       "backbone.torchvision.safetensors",
+                                       "backbone.timm.safetensors",
+                                       "backbone.detectron2.safetensors",
+                                       "backbone.mmdetection.safetensors",
+                                       "checkpoints",
+                                       "log.jsonl",
+                                       "loss.svg",
+                                       "tensorboard",
+                                       "erf",
+                                       "profile.txt",
+                                       NULL};
 
 struct pretrain_options pretrain_defaults(void) {
   return (struct pretrain_options){
