@@ -6,16 +6,18 @@ static cJSON *ratio(int64_t correct, int64_t count) {
 }
 
 static cJSON *describe(const struct trainer *t, const struct objective_score *score, double loss, int64_t images) {
-  cJSON *json = cJSON_CreateObject(), *regions, *classes;
+  cJSON *json = cJSON_CreateObject(), *regions, *classes, *counts;
   bool made = cJSON_AddNumberToObject(json, "images", (double)images) && cJSON_AddNumberToObject(json, "loss", loss) &&
               cJSON_AddNumberToObject(json, "accuracy", objective_accuracy(score)) &&
               (regions = cJSON_AddArrayToObject(json, "region_accuracy")) &&
-              (classes = cJSON_AddObjectToObject(json, "class_accuracy"));
+              (classes = cJSON_AddObjectToObject(json, "class_accuracy")) &&
+              (counts = cJSON_AddObjectToObject(json, "class_count"));
   for (int r = 0; made && r < score->regions; r++)
     made = cJSON_AddItemToArray(regions, ratio(score->region_correct[r], score->region_count[r]));
   for (int k = 0; made && k < score->classes; k++) {
-    made = cJSON_AddItemToObject(classes, source_class_name(t->training, k),
-                                 ratio(score->class_correct[k], score->class_count[k]));
+    const char *name = source_class_name(t->training, k);
+    made = cJSON_AddItemToObject(classes, name, ratio(score->class_correct[k], score->class_count[k])) &&
+           cJSON_AddNumberToObject(counts, name, (double)score->class_count[k]);
   }
   if (made) return json;
   cJSON_Delete(json);
