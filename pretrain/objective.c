@@ -74,7 +74,7 @@ static void fill_tables(struct objective *objective) {
     if (objective->kind == OBJECTIVE_ERF) {
       objective->mix_table[cell * regions + region] = 1;
       objective->scale_table[cell] = (float)(1 / (regions * cells));
-    } else if (objective->kind == OBJECTIVE_BLOCK) {
+    } else if (objective->pool_table) {
       objective->pool_table[cell * regions + region] = (float)(1 / cells);
     }
   }
