@@ -1,11 +1,11 @@
-/* The loader alone, one core: jigsaws a second, and how much of that is JPEG decoding.
+/* The loader alone: jigsaws a second of one core (processor time of all threads), and how much of that is decoding.
  *
  *   bench_loader STORE [JIGSAWS [REPEATS]]     1024, 5
  *
  * The stages do the same jigsaws and take turns; medians are printed. "decode" only decodes what will be seen of each
  * sample, "assemble" makes canvases of it, "loader" hands out normalised batches of 32 made by one worker. */
 #include <stdlib.h>
-#include <string.h>
+#include <time.h>
 
 #include "jigsaw/assemble.h"
 #include "pretrain/loader.h"
@@ -63,10 +63,10 @@ static int run_loader(const struct bench *bench, bool bf16, struct error *error)
 }
 
 static int run_stage(const struct bench *bench, enum stage stage, double *seconds, struct error *error) {
-  double started = clock_seconds();
+  clock_t started = clock();
   int result = stage < LOADER_F32 ? run_assembler(bench, stage == DECODE, error)
                                   : run_loader(bench, stage == LOADER_BF16, error);
-  *seconds = clock_seconds() - started;
+  *seconds = (double)(clock() - started) / CLOCKS_PER_SEC;
   return result;
 }
 
