@@ -1,12 +1,17 @@
 #!/bin/sh
 # install.sh [test]: installs what building needs, and with `test` what testing needs, from Debian's packages - only what
 # is missing. With `test` the Python packages that tests compare against go into .venv; without PyPI those tests skip.
+# PyTorch is Debian's, for the CPU, seen from .venv: PyPI's comes with 3 GB of CUDA. It asks for numpy 1; and timm goes in
+# without its dependencies, or pip would fetch the other PyTorch.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 
 packages="cmake gcc libc6-dev ninja-build pkg-config
   libarchive-dev libcjson-dev libcmocka-dev libdnnl-dev libexpat1-dev libjpeg-dev libpng-dev libstb-dev libxxhash-dev libyaml-dev"
-test_packages="clang clang-format clang-tidy cppcheck libclang-rt-dev python3 python3-venv shellcheck util-linux"
+test_packages="clang clang-format clang-tidy cppcheck libclang-rt-dev python3 python3-torch python3-torchvision python3-venv
+  shellcheck util-linux"
+python_packages="numpy<2 pillow pycocotools safetensors webdataset"
+python_packages_alone="timm"
 
 if [ "${1:-}" = test ]; then packages="$packages $test_packages"; fi
 
@@ -27,11 +32,15 @@ if [ -n "$missing" ]; then
   apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 
-if [ "${1:-}" = test ] && [ ! -e "$root/.venv/complete" ]; then
+pip_install() { "$root/.venv/bin/pip" install --quiet --disable-pip-version-check "$@"; }
+
+wanted="$python_packages + $python_packages_alone"
+if [ "${1:-}" = test ] && [ "$(cat "$root/.venv/complete" 2>/dev/null)" != "$wanted" ]; then
   rm -rf "$root/.venv"
-  if python3 -m venv "$root/.venv" &&
-    "$root/.venv/bin/pip" install --quiet --disable-pip-version-check numpy pillow pycocotools webdataset; then
-    touch "$root/.venv/complete"
+  # shellcheck disable=SC2086 # lists of packages
+  if /usr/bin/python3 -m venv --system-site-packages "$root/.venv" && pip_install $python_packages &&
+    pip_install --no-deps $python_packages_alone; then
+    echo "$wanted" >"$root/.venv/complete"
   else
     echo "install.sh: PyPI cannot be reached; the tests that compare with Python packages will be skipped" >&2
   fi

@@ -242,6 +242,7 @@ static int run_steps(struct network *network, const struct settings *settings, s
   struct result *kept = add_result(network, "", "losses", 1, (int64_t[]){settings->steps + 1}, error);
   if (!kept) return -1;
   memcpy(kept->values, losses, (size_t)kept->count * sizeof(float));
+  if (settings->steps == 0) return 0;
   kept = add_result(network, "", "norms", 1, (int64_t[]){settings->steps}, error);
   if (!kept) return -1;
   memcpy(kept->values, norms, (size_t)kept->count * sizeof(float));

@@ -1,0 +1,208 @@
+"""What the comparisons with PyTorch share: torchvision's networks, their parameters as files, and tests/network_run.c.
+
+Needs torch, torchvision and safetensors; without them a test is skipped (exit status 77).
+"""
+
+import os
+import subprocess
+import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # tests run beside each other; read when torch is imported
+
+from support import BIN, SEED, SKIPPED, scratch
+
+try:
+    import numpy
+    import torch
+    import torchvision
+    from safetensors.torch import load_file, save_file
+    from torch import nn
+    from torchvision.models import resnet, vgg
+    from torchvision.ops import FrozenBatchNorm2d
+except ImportError as missing:
+    print(f"skipped: {missing}", file=sys.stderr)
+    sys.exit(SKIPPED)
+
+CLASSES = 10
+RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d"]
+RESNETS += ["resnext101_64x4d", "wide_resnet50_2"]
+VGGS = {"vgg11": "A", "vgg13": "B", "vgg16": "D", "vgg19": "E"}
+NORMS = {"bn": nn.BatchNorm2d, "gn": lambda channels: nn.GroupNorm(32, channels), "frozen": FrozenBatchNorm2d}
+
+
+def program(*arguments):
+    """Runs network_run to its end."""
+    done = subprocess.run([BIN / "network_run", *map(str, arguments)], capture_output=True, timeout=300)
+    if done.returncode != 0:
+        raise RuntimeError(f"network_run {' '.join(map(str, arguments))}: {done.stderr.decode()}")
+
+
+class Vgg(nn.Module):
+    """The features of torchvision's VGG with our small classifier."""
+
+    def __init__(self, arch, norm):
+        super().__init__()
+        layers = vgg.make_layers(vgg.cfgs[VGGS[arch.removesuffix("_bn")]], batch_norm=arch.endswith("_bn"))
+        if norm not in ("none", "bn"):
+            layers = [NORMS[norm](layer.num_features) if isinstance(layer, nn.BatchNorm2d) else layer for layer in layers]
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(512, CLASSES)
+
+    def forward(self, x):
+        outputs = []
+        for layer in self.features:
+            x = layer(x)
+            if isinstance(layer, nn.MaxPool2d):
+                outputs.append(x)
+        return [*outputs[1:], self.classifier(x.mean((2, 3)))]
+
+
+class ResNet(nn.Module):
+    """torchvision's ResNet, with what its stages give."""
+
+    def __init__(self, arch, norm):
+        super().__init__()
+        self.net = getattr(resnet, arch)(num_classes=CLASSES, norm_layer=NORMS[norm])
+
+    def forward(self, x):
+        net, outputs = self.net, []
+        x = net.maxpool(net.relu(net.bn1(net.conv1(x))))
+        for layer in (net.layer1, net.layer2, net.layer3, net.layer4):
+            x = layer(x)
+            outputs.append(x)
+        return [*outputs, net.fc(net.avgpool(x).flatten(1))]
+
+
+def network(arch, norm):
+    return Vgg(arch, norm) if arch.startswith("vgg") else ResNet(arch, norm)
+
+
+def tensors(net):
+    """Parameters and buffers by torchvision's names."""
+    return {name.removeprefix("net."): value for name, value in net.state_dict().items()}
+
+
+def gradients(net):
+    return {name.removeprefix("net."): p.grad for name, p in net.named_parameters() if p.requires_grad}
+
+
+def is_norm(module):
+    return isinstance(module, (nn.BatchNorm2d, nn.GroupNorm, FrozenBatchNorm2d))
+
+
+def randomise(net, generator):
+    """Norms as training leaves them. The last one of a residual block is smaller, so that deep networks stay tame."""
+    bottleneck = isinstance(net, ResNet) and isinstance(net.net.layer1[0], resnet.Bottleneck)
+    last = "bn3.weight" if bottleneck else "bn2.weight"
+    for name, value in net.state_dict().items():
+        if value.dim() == 1:
+            random = torch.rand(value.shape, generator=generator)
+            if name.endswith(("running_mean", "bias")):
+                value.copy_(0.2 * random - 0.1)
+            else:
+                value.copy_(0.1 + 0.3 * random if name.endswith(last) and "layer" in name else 0.5 + random)
+
+
+class Settler:
+    """Makes gradients comparable. Where a ReLU's input, or the lead of a pool's winner, is as small as the noise of float32,
+    two right programs may choose differently, and gradients jump. So one pass through the network moves biases to where
+    zero falls into a gap of each ReLU's inputs, by channel, and measures how near a choice is after that."""
+
+    def __init__(self, net):
+        self.margin, self.bias, self.hooks = float("inf"), None, []
+        plain = not any(is_norm(module) for module in net.modules())
+        for name, module in net.named_modules():
+            if "downsample" not in name and (is_norm(module) or plain and isinstance(module, nn.Conv2d)):
+                self.hooks.append(module.register_forward_hook(self.remember))
+            if isinstance(module, nn.ReLU):
+                self.hooks.append(module.register_forward_pre_hook(self.shift))
+            if isinstance(module, nn.MaxPool2d):
+                self.hooks.append(module.register_forward_pre_hook(self.measure_pool))
+
+    def remember(self, module, inputs, output):
+        self.bias = module.bias.data
+
+    def shift(self, module, inputs):
+        z, zero = inputs[0], torch.zeros(())
+        values = z.transpose(0, 1).flatten(1).sort(1).values
+        deviation = values.std(1, unbiased=False, keepdim=True).clamp(min=1e-3)
+        middle = (values[:, 1:] + values[:, :-1]) / 2
+        gap = torch.where(middle.abs() <= deviation / 2, values[:, 1:] - values[:, :-1], zero)
+        best = gap.argmax(1, keepdim=True)
+        shift = torch.where(gap.gather(1, best) > 0, -middle.gather(1, best), zero)[:, 0]
+        self.bias += shift
+        z = z + shift[:, None, None]
+        self.margin = min(self.margin, float((z.abs().amin((0, 2, 3)) / deviation[:, 0]).min()))
+        return (z,)
+
+    def measure_pool(self, pool, inputs):
+        x = inputs[0]
+        windows = nn.functional.unfold(x.flatten(0, 1)[:, None], pool.kernel_size, 1, pool.padding, pool.stride)
+        best = windows.topk(2, 1).values
+        lead = (best[:, 0] - best[:, 1])[best[:, 0] > 0]
+        self.margin = min(self.margin, float(lead.min() / x.std()))
+
+    def close(self):
+        for hook in self.hooks:
+            hook.remove()
+
+
+def settle(net, images):
+    """The margin reached, in units of a channel's deviation."""
+    settler = Settler(net)
+    with torch.no_grad():
+        net(images)
+    settler.close()
+    return settler.margin
+
+
+def batch(count, size, generator):
+    """Pictures that differ as wholes: batch norm over few nearly equal ones would magnify rounding errors."""
+    blocks = torch.randn((count, 3, 4, 4), generator=generator)
+    images = nn.functional.interpolate(blocks, size=(size, size), mode="bilinear") + torch.randn((count, 3, size, size), generator=generator) / 2
+    return images, torch.randint(0, CLASSES, (count,), generator=generator)
+
+
+def prepared(arch, norm, count, size, training, seed):
+    """A network with random parameters, and a batch on which its gradients can be compared."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(20):
+        net = network(arch, norm).train(training)
+        randomise(net, generator)
+        images, labels = batch(count, size, generator)
+        if settle(net, images) > 1e-6:
+            return net, images, labels
+    raise RuntimeError(f"{arch} {norm}: no batch without a near tie in 20 attempts")
+
+
+def save_problem(folder, net, images, labels):
+    """The files for network_run; the arguments that name them."""
+    save_file({name: value.clone().contiguous() for name, value in tensors(net).items()}, folder / "weights.safetensors")
+    data = {"images": images.permute(0, 2, 3, 1).contiguous(), "labels": labels.int()}
+    save_file(data, folder / "data.safetensors")
+    return ["--weights", folder / "weights.safetensors", "--data", folder / "data.safetensors"]
+
+
+def ours(folder, problem, *arguments):
+    """What network_run finds: maps as torch has them."""
+    program(*problem, "--out", folder / "out.safetensors", *arguments)
+    found = load_file(folder / "out.safetensors")
+    return {name: value.permute(0, 3, 1, 2) if name in ("C2", "C3", "C4", "C5") else value for name, value in found.items()}
+
+
+def theirs(net, images, labels):
+    """The same of PyTorch, in the network's own precision, with the statistics after the pass."""
+    net.zero_grad()
+    outputs = net(images)
+    loss = nn.functional.cross_entropy(outputs[-1], labels)
+    loss.backward()
+    found = dict(zip(("C2", "C3", "C4", "C5", "logits"), (output.detach() for output in outputs)), loss=loss.detach())
+    found.update({f"gradient:{name}": value.clone() for name, value in gradients(net).items()})
+    found.update({f"value:{name}": value.clone() for name, value in tensors(net).items()})
+    return found
+
+
+def error(found, expected, scale=None):
+    """The largest difference, relative to the largest magnitude."""
+    scale = expected if scale is None else scale
+    return float((found.double().flatten() - expected.double().flatten()).abs().max() / scale.double().abs().max())

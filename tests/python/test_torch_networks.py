@@ -1,0 +1,138 @@
+"""Every backbone against torchvision's: the same weights, the same pictures; outputs, losses, the gradient of every parameter
+and running statistics. And bf16 against our own float32.
+
+    python3 tests/python/test_torch_networks.py FOLDER-OF-THE-TOOLS [unittest's arguments]
+
+JIGSAW_TEST_SCALE below 1 leaves most backbones out; from 2 on, batches and pictures are larger.
+"""
+
+import copy
+import unittest
+
+from network_support import RESNETS, VGGS, error, ours, prepared, save_problem, theirs, torch
+from support import SCALE, SEED, main, scratch
+
+OUTPUTS, GRADIENTS = 1e-5, 1e-4  # how far float32 may be off, relative to a tensor's largest magnitude
+COUNT, SIZE = (8, 96) if SCALE >= 2 else (4, 64)
+
+
+def reference_of(name, reference):
+    """What a difference is measured by. A bias before batch norm has gradient 0 but for rounding: its weight's gradient."""
+    weight = name.removesuffix("bias") + "weight"
+    tiny = weight in reference and reference[name].abs().max() < 1e-4 * reference[weight].abs().max()
+    return reference[weight] if tiny else reference[name]
+
+
+def errors(found, reference):
+    """{name: error} of what the reference has, but for parameters, which nothing changes."""
+    return {
+        name: error(found[name], value, reference_of(name, reference))
+        for name, value in reference.items()
+        if not name.startswith("value:") or "running" in name
+    }
+
+
+def bound(name):
+    return GRADIENTS if name.startswith("gradient:") else OUTPUTS
+
+
+class NetworksTest(unittest.TestCase):
+    def compare(self, arch, norm, *arguments, training=True):
+        count, size = (COUNT, SIZE // 2) if arch.startswith("vgg") else (COUNT, SIZE)
+        net, images, labels = prepared(arch, norm, count, size, training, SEED)
+        folder, before = scratch(), copy.deepcopy(net)
+        problem = save_problem(folder, net, images, labels)
+        mode = "--training" if training else "--no-training"
+        found = ours(folder, problem, "--arch", arch, "--norm", norm, mode, *arguments)
+        reference = theirs(net, images, labels)
+        unknown = set(found) ^ {*reference, "losses"}
+        self.assertFalse({name for name in unknown if not (norm == "frozen" and name.endswith("num_batches_tracked"))})
+        for name, value in reference.items():
+            if name.endswith("num_batches_tracked"):
+                self.assertEqual(float(found[name]), float(value), name)
+        wrong = {name: e for name, e in errors(found, reference).items() if not e <= bound(name)}
+        if wrong:
+            self.compare_exactly(found, reference, theirs(before.double(), images.double(), labels), wrong)
+
+    def compare_exactly(self, found, single, double, wrong):
+        """Through a hundred batch norms of few pictures float32 itself may be off by more. Then float64 is the truth, and
+        float32 PyTorch the measure: we may be as far off as twice its largest error, errors being chance."""
+        outputs = {kind: max(e for n, e in errors(single, double).items() if bound(n) == kind) for kind in (OUTPUTS, GRADIENTS)}
+        mine = errors(found, double)
+        for name in wrong:
+            limit = max(bound(name), 2 * outputs[bound(name)])
+            self.assertLess(limit, 100 * bound(name), f"{name}: float32 is of no use here")
+            self.assertLessEqual(mine[name], limit, name)
+
+    def compare_all(self, cases, **keywords):
+        for arch, norm in cases:
+            with self.subTest(arch=arch, norm=norm):
+                self.compare(arch, norm, **keywords)
+
+    def test_resnets(self):
+        archs = RESNETS if SCALE >= 1 else ["resnet18", "resnet50"]
+        self.compare_all((arch, norm) for arch in archs for norm in ("bn", "gn"))
+
+    def test_vggs(self):
+        archs = list(VGGS) if SCALE >= 1 else ["vgg11"]
+        self.compare_all((arch, "none") for arch in archs)
+        self.compare_all((f"{arch}_bn", norm) for arch in archs for norm in ("bn", "gn"))
+
+    def test_frozen_norms(self):
+        self.compare_all((arch, "frozen") for arch in ("resnet18", "resnet50", "vgg11_bn"))
+
+    def test_inference(self):
+        """Batch norm by running statistics, whose gradients are wanted all the same."""
+        self.compare_all(((arch, "bn") for arch in ("resnet18", "resnet50", "vgg11_bn")), training=False)
+
+    def test_reference_backend(self):
+        for norm in ("bn", "gn") if SCALE >= 1 else ("bn",):
+            with self.subTest(norm=norm):
+                self.compare("resnet18", norm, "--device", "ref")
+
+
+class Bf16Test(unittest.TestCase):
+    """A value rounded to bf16 is off by 2^-9 relative at most, by 2^-9 / sqrt(3) as a root mean square. Along L layers such
+    errors add up like random steps: sqrt(L) 2^-9 / sqrt(3). A layer rounds its input, its weights, and, where a norm
+    follows, twice more: L is four times the layers; and a batch norm over few pictures magnifies, for which there is a
+    factor of 3. Gradients are rounded on their way back too, and, worse, a part e of the ReLUs, e being the error of the
+    outputs, switches: of the gradient's energy that part is wrong, at each layer again, so that its relative error is
+    about sqrt(e) of the whole, not e."""
+
+    LAYERS = {"resnet18": 18, "resnet50": 50, "vgg11_bn": 9}
+
+    @staticmethod
+    def distance(found, expected):
+        return float((found - expected).norm() / expected.norm())
+
+    def compare(self, arch, norm):
+        net, images, labels = prepared(arch, norm, 4, 64, True, SEED)
+        folder = scratch()
+        problem = save_problem(folder, net, images, labels)
+        arguments = ["--arch", arch, "--norm", norm, "--training"]
+        single = ours(folder, problem, *arguments)
+        half = ours(folder, problem, *arguments, "--precision", "bf16")
+        limit = 3 * (4 * self.LAYERS[arch]) ** 0.5 * 2**-9 / 3**0.5
+        for name in ("C2", "C3", "C4", "C5", "logits"):
+            self.assertLess(self.distance(half[name], single[name]), limit, name)
+        self.assertGreater(self.distance(half["C5"], single["C5"]), 1e-4, "this was not bf16")
+        self.assertLess(abs(float(half["loss"] - single["loss"])), limit)
+        every = {name: self.distance(half[name], single[name]) for name in single if name.startswith("gradient:")}
+        every = {name: e for name, e in every.items() if single[name].norm() > 1e-4 * single[self.weight(name)].norm()}
+        print(arch, norm, limit, {n: round(self.distance(half[n], single[n]), 5) for n in ("C2", "C5", "logits")}, sorted(every.values())[-3:])
+        for name, e in every.items():
+            self.assertLess(e, 2 * limit**0.5, name)
+
+    @staticmethod
+    def weight(name):
+        return name.removesuffix("bias") + "weight" if name.endswith("bias") else name
+
+    def test_bf16(self):
+        for arch, norm in (("resnet18", "bn"), ("resnet18", "gn"), ("resnet50", "bn"), ("vgg11_bn", "bn")):
+            with self.subTest(arch=arch, norm=norm):
+                self.compare(arch, norm)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    main()

@@ -1,0 +1,73 @@
+"""SGD against torch.optim.SGD: the way each parameter goes in a few steps, and the losses of twenty.
+
+    python3 tests/python/test_torch_sgd.py FOLDER-OF-THE-TOOLS
+"""
+
+import copy
+import unittest
+
+from network_support import error, nn, ours, prepared, save_problem, tensors, torch
+from support import SCALE, SEED, main, scratch
+
+
+def torch_steps(net, images, labels, steps, lr, momentum=0.0, nesterov=False, weight_decay=0.0, decay_all=False, clip=0.0):
+    """The losses before, between and after the steps, and the norms of the gradients."""
+    weights = [p for p in net.parameters() if p.dim() > 1]
+    others = [p for p in net.parameters() if p.dim() == 1]
+    groups = [{"params": weights}, {"params": others, "weight_decay": weight_decay if decay_all else 0}]
+    sgd = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+    losses, norms = [], []
+    for step in range(steps + 1):
+        loss = nn.functional.cross_entropy(net(images)[-1], labels)
+        losses.append(float(loss.detach()))
+        if step < steps:
+            sgd.zero_grad()
+            loss.backward()
+            norms.append(float(nn.utils.clip_grad_norm_(net.parameters(), clip or float("inf"))))
+            sgd.step()
+    return torch.tensor(losses), torch.tensor(norms)
+
+
+def arguments(steps, **options):
+    flags = [("--" if value else "--no-") + name.replace("_", "-") for name, value in options.items() if value in (True, False) and isinstance(value, bool)]
+    pairs = [word for name, value in options.items() if not isinstance(value, bool) for word in (f"--{name.replace('_', '-')}", value)]
+    return ["--training", "--steps", steps, *flags, *pairs]
+
+
+class SgdTest(unittest.TestCase):
+    def run_both(self, arch, norm, steps, **options):
+        net, images, labels = prepared(arch, norm, 4, 64 if SCALE >= 1 else 32, True, SEED)
+        folder, start = scratch(), {name: value.clone() for name, value in tensors(net).items()}
+        found = ours(folder, save_problem(folder, net, images, labels), "--arch", arch, "--norm", norm, *arguments(steps, **options))
+        double = copy.deepcopy(net).double()
+        losses, norms = torch_steps(double, images.double(), labels, steps, **options)
+        return found, start, tensors(double), losses, norms
+
+    def test_options(self):
+        """Three steps on a smooth path: what a parameter moved, relative to the largest move in its tensor."""
+        for options in (
+            {"lr": 0.01},
+            {"lr": 0.01, "momentum": 0.9},
+            {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+            {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1, "decay_all": True},
+            {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.3},
+        ):
+            with self.subTest(**options):
+                found, start, end, _, norms = self.run_both("resnet18", "gn", 3, **options)
+                self.assertLess(error(found["norms"], norms), 1e-3)
+                for name, value in end.items():
+                    moved, expected = found[f"value:{name}"].double() - start[name].double(), value - start[name].double()
+                    self.assertLess(error(moved, expected), 0.01, name)
+
+    def test_losses(self):
+        """Twenty steps with momentum and decay, in the networks of the paper: float32 may leave the way of float64 by 1e-3."""
+        for arch, norm in (("resnet18", "bn"), ("resnet50", "gn"), ("vgg11", "none")):
+            with self.subTest(arch=arch, norm=norm):
+                found, _, _, losses, _ = self.run_both(arch, norm, 20, lr=0.01, momentum=0.9, weight_decay=1e-4)
+                print(arch, norm, losses[0], losses[-1], (found["losses"].double() - losses).abs().max())
+                self.assertLess(float(losses[-1]), 0.9 * float(losses[0]), "nothing was learned")
+                self.assertLess(float((found["losses"].double() - losses).abs().max()), 1e-3)
+
+
+if __name__ == "__main__":
+    main()
