@@ -215,6 +215,10 @@ static int list_arguments(int arguments[CONV_OPERANDS], const struct nn_step *st
   return count;
 }
 
+static void *past(void *memory, size_t size) {
+  return (char *)memory + size;
+}
+
 static size_t rounded(size_t size) {
   return (size + 63) / 64 * 64;
 }
@@ -342,18 +346,18 @@ static void gather(const struct nn_step *step, char *to) {
 }
 
 static int run_weights(struct conv *conv, const struct nn_device *device, const struct nn_step *step, void *dy,
-                       char *scratch, struct error *error) {
+                       void *scratch, struct error *error) {
   void *x = step->in[NN_X]->data;
   if (conv->gathered) {
     gather(step, scratch);
     x = scratch;
-    scratch += conv->gathered;
+    scratch = past(scratch, conv->gathered);
   }
   float *weight = nn_gradient(step->params, step->weight), *bias = nn_gradient(step->params, step->bias);
-  char *last = scratch + conv->packed + conv->plain;
+  void *last = past(scratch, conv->packed + conv->plain);
   if (weight) {
-    float *plain = conv->plain ? (float *)(scratch + conv->packed) : weight;
-    void *memory[] = {dy, x, conv->packed ? (float *)scratch : plain};
+    float *plain = conv->plain ? past(scratch, conv->packed) : weight;
+    void *memory[] = {dy, x, conv->packed ? scratch : plain};
     if (conv_call_run(&conv->call, device->context, memory, last, step->name, error)) return -1;
     if (conv->packed &&
         conv_call_run(&conv->unpack, device->context, (void *[]){scratch, plain}, last, step->name, error)) {
@@ -363,8 +367,8 @@ static int run_weights(struct conv *conv, const struct nn_device *device, const 
   }
   if (bias) {
     struct nn_shape y = map_out(step)->shape;
-    float *sums = (float *)last;
-    conv_column_sums(dy, dtype_out(step), y.n * y.h * y.w, y.c, sums, last + rounded((size_t)y.c * sizeof *sums),
+    float *sums = last;
+    conv_column_sums(dy, dtype_out(step), y.n * y.h * y.w, y.c, sums, past(last, rounded((size_t)y.c * sizeof *sums)),
                      device->threads);
     conv_gradient_store(step, sums, bias, 1);
   }
@@ -374,7 +378,7 @@ static int run_weights(struct conv *conv, const struct nn_device *device, const 
 int cpu_conv_run(struct nn_device *device, struct nn_step *step, void *scratch, struct error *error) {
   struct conv *conv = step->state;
   const struct cpu_context *context = device->context;
-  char *rest = (char *)scratch + conv->converted;
+  void *rest = past(scratch, conv->converted);
   if (step->op == NN_OP_CONV) return run_forward(conv, context, step, rest, error);
   void *dy = step->in[NN_DY]->data;
   if (conv->converted) {

@@ -104,7 +104,8 @@ static void add_row(const void *y, enum nn_dtype dtype, int64_t columns, int64_t
 void conv_column_sums(const void *y, enum nn_dtype dtype, int64_t rows, int64_t columns, float *sums, void *scratch,
                       int threads) {
   double *totals = scratch;
-  float *blocks = (float *)(totals + columns * threads);
+  void *behind = totals + columns * threads;
+  float *blocks = behind;
 #pragma omp parallel for num_threads(threads)
   for (int part = 0; part < threads; part++) {
     double *total = totals + part * columns;
