@@ -38,7 +38,7 @@ static inline void model_open(struct model *model, struct rng *rng, int64_t clas
       {"bn1.running_mean", NN_NORM_MEAN, 1, {4}, true},
       {"bn1.running_var", NN_NORM_VARIANCE, 1, {4}, true},
       {"bn1.num_batches_tracked", NN_NORM_BATCHES, 0, {0}, true},
-      {"layer1.0.conv1.weight", NN_WEIGHT, 4, {5, 4, 3, 3}, false},
+      {"layer1.0.conv1.weight", NN_WEIGHT, 4, {5, 3, 3, 3}, false},
       {"fc.weight", NN_WEIGHT, 2, {classes, 5}, false},
       {"fc.bias", NN_BIAS, 1, {classes}, false},
   };
