@@ -262,12 +262,12 @@ static int check_tiling(const struct reader *reader) {
 
 static int check_unique(const struct reader *reader) {
   struct safetensors *file = reader->file;
-  file->by_name = calloc(file->count + 1, sizeof *file->by_name); // NOLINT(bugprone-sizeof-expression)
-  if (!file->by_name) return error_memory(reader->error, file->count * sizeof *file->by_name);
+  file->by_name = calloc(file->count + 1, sizeof(void *));
+  if (!file->by_name) return error_memory(reader->error, file->count * sizeof(void *));
   for (size_t i = 0; i < file->count; i++) {
     file->by_name[i] = &file->entries[i];
   }
-  qsort(file->by_name, file->count, sizeof *file->by_name, compare_names); // NOLINT(bugprone-sizeof-expression)
+  qsort(file->by_name, file->count, sizeof(void *), compare_names);
   for (size_t i = 1; i < file->count; i++) {
     if (compare_names(&file->by_name[i - 1], &file->by_name[i]) == 0) {
       return fail_tensor(reader, file->by_name[i]->name, "two have this name");
@@ -332,8 +332,7 @@ void safetensors_close(struct safetensors *file) {
 const struct safetensors_entry *safetensors_find(const struct safetensors *file, const char *name) {
   struct safetensors_entry wanted = {.name = name}, *key = &wanted;
   if (file->count == 0) return NULL;
-  struct safetensors_entry *const *found =
-      bsearch(&key, file->by_name, file->count, sizeof *file->by_name, compare_names); // NOLINT
+  struct safetensors_entry *const *found = bsearch(&key, file->by_name, file->count, sizeof(void *), compare_names);
   return found == NULL ? NULL : *found;
 }
 

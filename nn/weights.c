@@ -66,8 +66,8 @@ static int match_param(struct nn_params *params, const struct nn_param *param, c
 }
 
 static const char **names_new(struct weights_match *match, size_t count, struct error *error) {
-  const char **names = arena_alloc(&match->arena, (count + 1) * sizeof *names); // NOLINT(bugprone-sizeof-expression)
-  if (!names) error_memory(error, count * sizeof *names);                       // NOLINT(bugprone-sizeof-expression)
+  const char **names = arena_alloc(&match->arena, (count + 1) * sizeof(char *));
+  if (!names) error_memory(error, count * sizeof(char *));
   return names;
 }
 

@@ -52,16 +52,15 @@ int weights_rename(const char *name, const char *arch, enum weights_layout layou
   const char *title = weights_layout_names[layout];
   bool vgg = begins(arch, "vgg"), wide = begins(arch, "wide_resnet"), resnet = wide || begins(arch, "res");
   bool backbone = vgg ? begins(name, "features.") : begins(name, "layer") || begins(name, "conv") || begins(name, "bn");
+  bool same = layout == WEIGHTS_TORCHVISION || (layout == WEIGHTS_TIMM && (resnet || (vgg && backbone)));
   int length = -1;
-  if (layout == WEIGHTS_TORCHVISION || (layout == WEIGHTS_TIMM && resnet)) {
+  if (same) {
     length = snprintf(renamed, size, "%s", name);
   } else if (!(vgg || resnet) || (layout == WEIGHTS_DETECTRON2 && vgg) || (layout == WEIGHTS_MMDETECTION && wide)) {
     return error_set(error, "the layout '%s' has no %s; choose 'torchvision'", title, arch);
-  } else if (backbone && layout == WEIGHTS_TIMM) {
-    length = snprintf(renamed, size, "%s", name);
   } else if (backbone && layout == WEIGHTS_DETECTRON2) {
     length = rename_detectron2(name, renamed, size);
-  } else if (backbone) {
+  } else if (backbone && layout == WEIGHTS_MMDETECTION) {
     length = rename_mmdetection(name, group_norm, renamed, size);
   }
   if (length < 0) return error_set(error, "%s has no place in the layout '%s' of %s", name, title, arch);

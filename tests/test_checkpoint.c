@@ -14,7 +14,7 @@
 enum { CLASSES = 25, KEPT = 2 };
 
 struct session {
-  char folder[64];
+  char folder[80];
   struct model model;
   float history[10], table[3];
   struct checkpoint_array arrays[2];
@@ -123,8 +123,10 @@ static void test_every_bit(void **state) {
   char folder[64];
   session_open(&a, test_scratch(folder), rng, CLASSES);
   const struct nn_param *param = nn_params_find(&a.model.params, "fc.weight");
-  uint32_t bits[CLASSES * 5] = {0x7FC00001, 0x7F800000, 0xFF800000, 1, 0x80000000};
-  assert_ok(nn_param_write(&a.model.params, param, a.model.params.values, (const float *)bits, &error), error);
+  const uint32_t bits[] = {0x7FC00001, 0x7F800000, 0xFF800000, 1, 0x80000000};
+  float values[CLASSES * 5] = {0};
+  memcpy(values, bits, sizeof bits);
+  assert_ok(nn_param_write(&a.model.params, param, a.model.params.values, values, &error), error);
   assert_ok(save(&a, 1, &error), error);
   assert_int_equal(load(folder, &b, NULL, &error), 1);
   assert_true(same_values(&a.model, a.model.params.values, &b.model, b.model.params.values, "fc.weight"));
@@ -323,7 +325,7 @@ static void test_bad_folders(void **state) {
   struct rng *rng = *state;
   struct session a, b;
   struct error error;
-  char folder[64], path[PATH_SIZE], inner[64];
+  char folder[64], path[PATH_SIZE], inner[80];
   session_open(&a, test_scratch(folder), rng, CLASSES);
   snprintf(inner, sizeof inner, "%s/new", folder);
   assert_int_equal(load(inner, &b, NULL, &error), -1);
