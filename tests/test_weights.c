@@ -234,6 +234,33 @@ static void test_names(void **state) {
   }
 }
 
+/* MMDetection's name of a norm shows in the file what it is, whatever roles the parameters were declared with. */
+static void test_group_norm(void **state) {
+  (void)state;
+  static const char *const names[] = {"bn1.weight", "bn1.running_mean"};
+  const int64_t dims[] = {4};
+  const struct nn_initial initial = {NN_CONSTANT, 0};
+  char path[PATH_SIZE];
+  for (size_t count = 1; count <= 2; count++) {
+    struct model model = {0};
+    struct safetensors file;
+    struct error error;
+    assert_ok(nn_device_open(&model.device, "ref", 1, &error), error);
+    nn_params_init(&model.params);
+    for (size_t i = 0; i < count; i++) {
+      assert_non_null(nn_params_declare(&model.params, names[i], NN_WEIGHT, 1, dims, initial, &error));
+    }
+    assert_ok(nn_params_allocate(&model.params, &model.device, false, &error), error);
+    scratch_path(path, "norm.safetensors");
+    assert_ok(weights_save(&model.params, path, "resnet50", WEIGHTS_MMDETECTION, NULL, NULL, &error), error);
+    assert_ok(safetensors_open(&file, path, &error), error);
+    assert_int_equal(safetensors_find(&file, "backbone.gn1.weight") != NULL, count == 1);
+    assert_int_equal(safetensors_find(&file, "backbone.bn1.weight") != NULL, count == 2);
+    safetensors_close(&file);
+    model_close(&model);
+  }
+}
+
 /* An export that fails leaves nothing behind. */
 static void test_failed_save(void **state) {
   struct rng *rng = *state;
@@ -260,6 +287,7 @@ int main(void) {
       cmocka_unit_test(test_unusable_type),
       cmocka_unit_test_prestate(test_damaged_file, &rng),
       cmocka_unit_test(test_names),
+      cmocka_unit_test(test_group_norm),
       cmocka_unit_test_prestate(test_failed_save, &rng),
   };
   test_scratch(scratch);
