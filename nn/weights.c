@@ -188,14 +188,14 @@ static int for_each_saved(struct saving *saving,
 }
 
 int weights_save(const struct nn_params *params, const char *path, const char *arch, enum weights_layout layout,
-                 const char *without, const char *const notes[][2], struct error *error) {
+                 const char *without, const struct safetensors_text *notes, size_t note_count, struct error *error) {
   struct saving saving = {.params = params, .arch = arch, .without = without, .layout = layout};
   saving.group_norm = !has_running_mean(params);
   int status = -1;
   if (!(saving.scratch = scratch_new(params, error))) return -1;
   if (safetensors_create(&saving.writer, path, error)) goto done;
-  for (size_t i = 0; notes && notes[i][0]; i++) {
-    if (safetensors_note(saving.writer, notes[i][0], notes[i][1], error)) goto done;
+  for (size_t i = 0; i < note_count; i++) {
+    if (safetensors_note(saving.writer, notes[i].key, notes[i].text, error)) goto done;
   }
   if (for_each_saved(&saving, declare, error) || for_each_saved(&saving, write_values, error)) goto done;
   status = safetensors_commit(saving.writer, NULL, error);

@@ -37,10 +37,10 @@ enum weights_layout {
 extern const char *const weights_layout_names[]; /* "torchvision", "timm", "detectron2", "mmdetection", NULL */
 
 /* Writes the parameters, but for those whose names begin with `without` (NULL: all), as float32 (the count of batches
- * as int64), with `notes` (pairs of key and text, ended by a NULL key; may be NULL) as metadata. `arch` decides how
+ * as int64), with `notes` as metadata. `arch` decides how
  * names translate. */
 int weights_save(const struct nn_params *params, const char *path, const char *arch, enum weights_layout layout,
-                 const char *without, const char *const notes[][2], struct error *error);
+                 const char *without, const struct safetensors_text *notes, size_t note_count, struct error *error);
 
 /* One name in another layout; fails for networks, and parts of them, that the layout does not know. MMDetection's names
  * depend on the norm: `group_norm`. */

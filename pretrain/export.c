@@ -22,18 +22,13 @@ static int declare(struct nn_params *params, const struct safetensors *file, str
 static int export_file(const char *from, const char *to, enum weights_layout layout, struct nn_device *device,
                        struct nn_params *params, struct safetensors *file, struct error *error) {
   struct weights_match match = {0};
-  const char *notes[32][2] = {{NULL}};
   if (safetensors_open(file, from, error) || declare(params, file, error)) return -1;
   const char *arch = safetensors_metadata(file, "arch");
   if (!arch) return error_set(error, "%s: not written by jigsaw-pretrain: no 'arch' in its metadata", from);
-  for (size_t i = 0; i < file->metadata_count && i + 1 < COUNT_OF(notes); i++) {
-    notes[i][0] = file->metadata[i].key;
-    notes[i][1] = file->metadata[i].text;
-  }
   int result = nn_device_open(device, "ref", 1, error);
   if (result == 0) result = nn_params_allocate(params, device, false, error);
   if (result == 0) result = weights_load(params, from, &match, error);
-  if (result == 0) result = weights_save(params, to, arch, layout, NULL, (const char *const(*)[2])notes, error);
+  if (result == 0) result = weights_save(params, to, arch, layout, NULL, file->metadata, file->metadata_count, error);
   weights_match_free(&match);
   return result;
 }

@@ -130,19 +130,19 @@ static int write_backbone(struct trainer *t, char hex[33]) {
   snprintf(images, sizeof images, "%lld", (long long)t->iteration * o->batch);
   snprintf(seed, sizeof seed, "%llu", (unsigned long long)o->seed);
   hash_hex(source_digest(t->training), data);
-  const char *const notes[][2] = {{"tool", "jigsaw-pretrain " JIGSAW_VERSION},
-                                  {"arch", o->arch},
-                                  {"norm", norms[o->norm]},
-                                  {"objective", objective_names[o->objective]},
-                                  {"iterations", iterations},
-                                  {"images_seen", images},
-                                  {"seed", seed},
-                                  {"data-xxh128", data},
-                                  {"input", "RGB / 255, mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225"},
-                                  {NULL, NULL}};
+  const struct safetensors_text notes[] = {{"tool", "jigsaw-pretrain " JIGSAW_VERSION},
+                                           {"arch", o->arch},
+                                           {"norm", norms[o->norm]},
+                                           {"objective", objective_names[o->objective]},
+                                           {"iterations", iterations},
+                                           {"images_seen", images},
+                                           {"seed", seed},
+                                           {"data-xxh128", data},
+                                           {"input", "RGB / 255, mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225"}};
   const char *classifier = strncmp(o->arch, "vgg", 3) ? "fc." : "classifier.";
   if (path_format(path, t->error, "%s/backbone.safetensors", o->out)) return -1;
-  if (weights_save(&t->params, path, o->arch, WEIGHTS_TORCHVISION, classifier, notes, t->error)) return -1;
+  if (weights_save(&t->params, path, o->arch, WEIGHTS_TORCHVISION, classifier, notes, COUNT_OF(notes), t->error))
+    return -1;
   struct file_map map;
   if (file_map_open(&map, path, t->error)) return -1;
   hash_hex(XXH3_128bits(map.data, map.size), hex);

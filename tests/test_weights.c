@@ -14,9 +14,11 @@ static const char *scratch_path(char path[PATH_SIZE], const char *name) {
 }
 
 static void save(const struct model *model, const char *path, const char *without) {
-  static const char *const notes[][2] = {{"arch", "resnet18"}, {NULL, NULL}};
+  static const struct safetensors_text notes[] = {{"arch", "resnet18"}};
   struct error error;
-  assert_ok(weights_save(&model->params, path, "resnet18", WEIGHTS_TORCHVISION, without, notes, &error), error);
+  assert_ok(
+      weights_save(&model->params, path, "resnet18", WEIGHTS_TORCHVISION, without, notes, COUNT_OF(notes), &error),
+      error);
 }
 
 static void test_round_trip(void **state) {
@@ -252,7 +254,7 @@ static void test_group_norm(void **state) {
     }
     assert_ok(nn_params_allocate(&model.params, &model.device, false, &error), error);
     scratch_path(path, "norm.safetensors");
-    assert_ok(weights_save(&model.params, path, "resnet50", WEIGHTS_MMDETECTION, NULL, NULL, &error), error);
+    assert_ok(weights_save(&model.params, path, "resnet50", WEIGHTS_MMDETECTION, NULL, NULL, 0, &error), error);
     assert_ok(safetensors_open(&file, path, &error), error);
     assert_int_equal(safetensors_find(&file, "backbone.gn1.weight") != NULL, count == 1);
     assert_int_equal(safetensors_find(&file, "backbone.bn1.weight") != NULL, count == 2);
@@ -269,11 +271,11 @@ static void test_failed_save(void **state) {
   char path[PATH_SIZE];
   model_open(&model, rng, 3, true, false);
   scratch_path(path, "refused.safetensors");
-  assert_int_equal(weights_save(&model.params, path, "resnet18", WEIGHTS_DETECTRON2, NULL, NULL, &error), -1);
+  assert_int_equal(weights_save(&model.params, path, "resnet18", WEIGHTS_DETECTRON2, NULL, NULL, 0, &error), -1);
   assert_non_null(strstr(error.message, "fc.weight has no place in the layout 'detectron2'"));
   assert_false(file_exists(path));
   assert_false(file_exists(scratch_path(path, "refused.safetensors.tmp")));
-  assert_ok(weights_save(&model.params, path, "resnet18", WEIGHTS_DETECTRON2, "fc.", NULL, &error), error);
+  assert_ok(weights_save(&model.params, path, "resnet18", WEIGHTS_DETECTRON2, "fc.", NULL, 0, &error), error);
   model_close(&model);
 }
 

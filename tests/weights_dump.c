@@ -122,7 +122,7 @@ static enum weights_layout layout_of(const char *name) {
 }
 
 static int load(char **argv, struct error *error) {
-  static const char *const notes[][2] = {{"arch", "any"}, {"note", "\"\xC3\xBC\"\n"}, {NULL, NULL}};
+  static const struct safetensors_text notes[] = {{"arch", "any"}, {"note", "\"\xC3\xBC\"\n"}};
   struct nn_device device;
   struct nn_params params;
   struct weights_match match = {0};
@@ -134,7 +134,8 @@ static int load(char **argv, struct error *error) {
   if (!status) status = weights_load(&params, argv[1], &match, error);
   if (!status) status = weights_match_describe(&match, 5, &text, error);
   if (!status) printf("%s", (const char *)text.data);
-  if (!status) status = weights_save(&params, argv[5], argv[2], layout_of(argv[3]), argv[4], notes, error);
+  if (!status)
+    status = weights_save(&params, argv[5], argv[2], layout_of(argv[3]), argv[4], notes, COUNT_OF(notes), error);
   weights_match_free(&match);
   buffer_free(&text);
   nn_params_free(&params);
