@@ -38,13 +38,17 @@ def program(*arguments):
 
 
 class Vgg(nn.Module):
-    """The features of torchvision's VGG with our small classifier."""
+    """The features of torchvision's VGG, begun as there, with our small classifier."""
 
     def __init__(self, arch, norm):
         super().__init__()
         layers = vgg.make_layers(vgg.cfgs[VGGS[arch.removesuffix("_bn")]], batch_norm=arch.endswith("_bn"))
         if norm not in ("none", "bn"):
             layers = [NORMS[norm](layer.num_features) if isinstance(layer, nn.BatchNorm2d) else layer for layer in layers]
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(512, CLASSES)
 
