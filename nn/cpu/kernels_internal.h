@@ -57,14 +57,6 @@ INLINED void store(void *to, int64_t i, float value, bool bf16) {
   }
 }
 
-/* Stores, and returns what a later load will find. */
-INLINED float stored(void *to, int64_t i, float value, bool bf16) {
-  union float_bits wide = {.value = value};
-  store(to, i, value, bf16);
-  if (bf16) wide.bits = (uint32_t)bf16_from(value) << 16;
-  return wide.value;
-}
-
 INLINED float relu_of(float value) {
   return value <= 0 ? 0 : value; /* NaN stays */
 }
