@@ -59,5 +59,5 @@ int source_render_store(const struct source *source, uint32_t epoch, int64_t ind
     labels[region] = tiles[region].label;
   }
   if (jig_render(&source->assembler, tiles, &scratch->jig, canvas, error) == 0) return 0;
-  return error_context(error, "%s", source->folder);
+  return error_context(error, "%s (jigsaw-gen --check tells what is damaged)", source->folder);
 }

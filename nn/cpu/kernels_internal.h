@@ -42,11 +42,12 @@ INLINED float load(const void *from, int64_t i, bool bf16) {
   return wide.value;
 }
 
+/* Rounds to nearest even. NaN is cut off instead: rounding could carry it over to zero. (What is stored was computed or
+ * loaded as bf16, so that a NaN's upper half is one.) */
 INLINED uint16_t bf16_from(float value) {
   union float_bits wide = {.value = value};
-  uint32_t rounded = (wide.bits + 0x7fff + ((wide.bits >> 16) & 1)) >> 16;
-  uint32_t quiet = wide.bits >> 16 | 0x40;
-  return (uint16_t)((wide.bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
+  uint32_t half = 0x7fff + ((wide.bits >> 16) & 1);
+  return (uint16_t)((value == value ? wide.bits + half : wide.bits) >> 16);
 }
 
 INLINED void store(void *to, int64_t i, float value, bool bf16) {
@@ -55,14 +56,6 @@ INLINED void store(void *to, int64_t i, float value, bool bf16) {
   } else {
     ((float *)to)[i] = value;
   }
-}
-
-/* Stores, and returns what a later load will find. */
-INLINED float stored(void *to, int64_t i, float value, bool bf16) {
-  union float_bits wide = {.value = value};
-  store(to, i, value, bf16);
-  if (bf16) wide.bits = (uint32_t)bf16_from(value) << 16;
-  return wide.value;
 }
 
 INLINED float relu_of(float value) {

@@ -27,7 +27,7 @@ struct views {
 
 enum { MEAN, SCALE, BIAS, SLOPE, LEVEL, INVERSE };
 
-/* The gradient before ReLU and addition, as it is stored. */
+/* The gradient before ReLU and addition. */
 INLINED float gradient_at(const struct views *v, int64_t i, float mean, float scale, float bias, bool bf16, bool second,
                           enum mask mask) {
   float g = load(v->dy, i, bf16);
@@ -48,7 +48,7 @@ INLINED void add_rows(const struct views *views, int64_t first, int64_t channels
     for (int r = 0; r < count; r++) {
       int64_t i = first + r * channels + c;
       float g = gradient_at(&v, i, mean[c], scale[c], bias[c], bf16, second, mask);
-      if (keep) g = stored(v.daddend, i, g, bf16);
+      if (keep) store(v.daddend, i, g, bf16);
       s += g;
       p += g * (load(v.x, i, bf16) - mean[c]);
     }
@@ -86,7 +86,7 @@ INLINED void write_rows(const struct views *views, struct span rows, int64_t cha
     SIMD for (int64_t c = 0; c < channels; c++) {
       int64_t i = row * channels + c;
       float g = gradient_at(&v, i, mean[c], scale[c], bias[c], bf16, second, mask);
-      if (keep) g = stored(v.daddend, i, g, bf16);
+      if (keep) store(v.daddend, i, g, bf16);
       float dx = scale[c] * g;
       if (statistics) dx += slope[c] * (load(v.x, i, bf16) - mean[c]) + level[c];
       store(v.dx, i, dx, bf16);

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { TAPS = 256, GROUP = 3 }; /* cells of a window, at most; how many are compared at a time */
+enum { CELLS = 256, GROUP = 3, PAIR = 2 }; /* of a window, at most; how many are taken at a time */
 
 /* Per thread: sums or maxima, and the places of those. */
 size_t KERNEL(pool_scratch)(const struct nn_step *step, int threads) {
@@ -13,76 +13,97 @@ size_t KERNEL(pool_scratch)(const struct nn_step *step, int threads) {
   return (size_t)threads * (size_t)padded(any->shape.c) * 2 * sizeof(float);
 }
 
+/* Cells of the map that is read, for one of the map that is written. */
 struct window {
   int count;
-  int32_t place[TAPS + GROUP]; /* row * kernel + column */
-  int64_t cell[TAPS + GROUP];  /* position in the image: h * width + w */
+  int32_t place[CELLS + GROUP]; /* row * kernel + column, in the window of the pooled map */
+  int64_t cell[CELLS + GROUP];  /* position in the image: h * width + w */
 };
 
-/* The cells of output (row, column) that lie inside the image. */
+/* The positions in [0, extent) that the window of pooled position i covers. */
+static struct span covered(const struct nn_pool *pool, int64_t extent, int64_t i) {
+  int64_t start = i * pool->stride - pool->pad;
+  return (struct span){start > 0 ? start : 0, smaller(start + pool->kernel, extent)};
+}
+
+/* The pooled positions in [0, extent) whose windows cover position i. */
+static struct span covering(const struct nn_pool *pool, int64_t extent, int64_t i) {
+  unsigned stride = (unsigned)pool->stride;
+  int64_t before = i + pool->pad - pool->kernel; /* the last start that is too early */
+  return (struct span){before < 0 ? 0 : (uint32_t)before / stride + 1,
+                       smaller((uint32_t)(i + pool->pad) / stride + 1, extent)};
+}
+
+static void add_cell(struct window *window, int64_t cell, int64_t place) {
+  window->cell[window->count] = cell;
+  window->place[window->count++] = (int32_t)place;
+}
+
+/* What pooled (row, column) is made of. */
 static void window_of(struct window *window, const struct nn_pool *pool, struct nn_shape in, int64_t row,
                       int64_t column) {
+  struct span rows = covered(pool, in.h, row), columns = covered(pool, in.w, column);
   window->count = 0;
-  for (int i = 0; i < pool->kernel; i++) {
-    int64_t h = row * pool->stride - pool->pad + i;
-    for (int j = 0; j < pool->kernel; j++) {
-      int64_t w = column * pool->stride - pool->pad + j;
-      if (h < 0 || h >= in.h || w < 0 || w >= in.w) continue;
-      window->place[window->count] = i * pool->kernel + j;
-      window->cell[window->count++] = h * in.w + w;
+  for (int64_t h = rows.first; h < rows.last; h++) {
+    int64_t place = (h - row * pool->stride + pool->pad) * pool->kernel - column * pool->stride + pool->pad;
+    for (int64_t w = columns.first; w < columns.last; w++) {
+      add_cell(window, h * in.w + w, place + w);
     }
   }
 }
 
-/* The outputs whose windows hold input (row, column), and its place in each: `window` the other way. */
-static void windows_with(struct window *window, const struct nn_pool *pool, struct nn_shape out, int64_t row,
+/* What (row, column) is part of, and its place there. */
+static void windows_with(struct window *window, const struct nn_pool *pool, struct nn_shape pooled, int64_t row,
                          int64_t column) {
+  struct span rows = covering(pool, pooled.h, row), columns = covering(pool, pooled.w, column);
   window->count = 0;
-  for (int i = pool->kernel - 1; i >= 0; i--) {
-    int64_t h = row + pool->pad - i;
-    if (h < 0 || h % pool->stride != 0 || h / pool->stride >= out.h) continue;
-    for (int j = pool->kernel - 1; j >= 0; j--) {
-      int64_t w = column + pool->pad - j;
-      if (w < 0 || w % pool->stride != 0 || w / pool->stride >= out.w) continue;
-      window->place[window->count] = i * pool->kernel + j;
-      window->cell[window->count++] = h / pool->stride * out.w + w / pool->stride;
+  for (int64_t h = rows.first; h < rows.last; h++) {
+    int64_t place = (row + pool->pad - h * pool->stride) * pool->kernel + column + pool->pad;
+    for (int64_t w = columns.first; w < columns.last; w++) {
+      add_cell(window, h * pooled.w + w, place - w * pool->stride);
     }
+  }
+}
+
+/* Fills up the last group with cells that count for nothing: their place says so. */
+static void fill_group(struct window *window, int32_t place) {
+  int64_t cell = window->count > 0 ? window->cell[0] : 0;
+  for (int i = 0; i < GROUP; i++) {
+    window->place[window->count + i] = place;
+    window->cell[window->count + i] = cell;
   }
 }
 
 /* ---- maximum ----------------------------------------------------------------------------------------------------- */
 
-/* Compares GROUP more cells with the best so far; `start`: the first of them is the best so far. */
-INLINED void compare(float *best, int32_t *winner, const void *x, const int64_t *cell, const int32_t *place,
-                     int64_t channels, bool bf16, bool start) {
-  SIMD for (int64_t c = 0; c < channels; c++) {
-    float high = start ? load(x, cell[0] * channels + c, bf16) : best[c];
-    int32_t at_high = start ? place[0] : winner[c];
-    for (int i = start ? 1 : 0; i < GROUP; i++) {
-      float value = load(x, cell[i] * channels + c, bf16);
-      bool wins = (value > high) | ((value != value) & (high == high)); /* the first NaN wins, too */
-      high = wins ? value : high;
-      at_high = wins ? place[i] : at_high;
-    }
-    best[c] = high;
-    winner[c] = at_high;
-  }
+struct best {
+  float value;
+  int32_t place;
+};
+
+/* The first NaN wins, too. */
+INLINED struct best better(struct best best, float value, int32_t place) {
+  bool wins = value > best.value || (value != value && best.value == best.value);
+  return (struct best){wins ? value : best.value, wins ? place : best.place};
 }
 
-INLINED void max_of(void *y, uint8_t *saved, const void *x, struct window *window, float *best, int32_t *winner,
-                    int64_t channels, bool bf16) {
-  for (int i = 0; i < GROUP; i++) { /* one that is there already never wins */
-    window->place[window->count + i] = window->place[0];
-    window->cell[window->count + i] = window->cell[0];
-  }
-  compare(best, winner, x, window->cell, window->place, channels, bf16, true);
-  for (int i = GROUP; i < window->count; i += GROUP) {
-    compare(best, winner, x, window->cell + i, window->place + i, channels, bf16, false);
-  }
+/* Compares a group of cells with the best of those before, of which there are none at the `start`; what is best at the
+ * `end` goes to Y and SAVED. */
+INLINED void compare(float *value, int32_t *winner, void *y, uint8_t *saved, const void *x, const int64_t *cell,
+                     const int32_t *place, int64_t channels, bool bf16, bool start, bool end) {
+  int64_t first = cell[0] * channels, second = cell[1] * channels, third = cell[2] * channels;
+  int32_t first_place = place[0], second_place = place[1], third_place = place[2];
   SIMD for (int64_t c = 0; c < channels; c++) {
-    store(y, c, best[c], bf16);
+    struct best best = {load(x, first + c, bf16), first_place};
+    if (!start) best = better((struct best){value[c], winner[c]}, best.value, first_place);
+    best = better(best, load(x, second + c, bf16), second_place);
+    best = better(best, load(x, third + c, bf16), third_place);
+    if (end) store(y, c, best.value, bf16);
+    if (!end) value[c] = best.value;
+    winner[c] = best.place;
   }
-  for (int64_t c = 0; saved && c < channels; c++) {
+  if (!end || !saved) return;
+  SIMD for (int64_t c = 0; c < channels; c++) {
     saved[c] = (uint8_t)winner[c];
   }
 }
@@ -127,19 +148,61 @@ static void max_cell(struct walk *walk, int64_t n, int64_t h, int64_t w, int64_t
   const void *x = image_of(step->in[NN_X], n);
   void *y = at(step->out[NN_Y], written);
   uint8_t *saved = at(step->out[NN_SAVED], written);
-  window_of(&walk->window, &step->pool, walk->other, h, w);
-  FOLD(bf16, step->in[NN_X]->dtype == NN_BF16,
-       max_of(y, saved, x, &walk->window, walk->sum, walk->winner, walk->over.c, bf16))
+  struct window *window = &walk->window;
+  window_of(window, &step->pool, walk->other, h, w);
+  fill_group(window, window->place[0]); /* the first again never wins */
+  for (int i = 0; i < window->count; i += GROUP) {
+    FOLD(bf16, step->in[NN_X]->dtype == NN_BF16,
+         FOLD(start, i == 0,
+              FOLD(end, i + GROUP >= window->count,
+                   compare(walk->sum, walk->winner, y, saved, x, window->cell + i, window->place + i, walk->over.c,
+                           bf16, start, end))))
+  }
 }
 
 void KERNEL(max_pool)(const struct nn_step *step, void *scratch, int threads) {
   walk_cells(step, step->out[NN_Y], step->in[NN_X], scratch, threads, max_cell);
 }
 
-INLINED void add_won(float *sum, const void *dy, const uint8_t *saved, int32_t place, int64_t channels, bool bf16) {
+/* ---- sums over windows: all other directions --------------------------------------------------------------------- */
+
+INLINED float won(const void *dy, const uint8_t *saved, int64_t i, int32_t place, bool bf16) {
+  return saved[i] == place ? load(dy, i, bf16) : 0;
+}
+
+/* Adds the gradients of those of a group of windows that the cell has won. */
+INLINED void add_won(float *sum, void *dx, const void *dy, const uint8_t *saved, const int64_t *cell,
+                     const int32_t *place, int64_t channels, bool bf16, bool start, bool end) {
+  int64_t first = cell[0] * channels, second = cell[1] * channels;
+  int32_t first_place = place[0], second_place = place[1];
   SIMD for (int64_t c = 0; c < channels; c++) {
-    sum[c] += saved[c] == place ? load(dy, c, bf16) : 0;
+    float s = start ? 0 : sum[c];
+    s += won(dy, saved, first + c, first_place, bf16) + won(dy, saved, second + c, second_place, bf16);
+    if (end) store(dx, c, s, bf16);
+    if (!end) sum[c] = s;
   }
+}
+
+static void max_backward_cell(struct walk *walk, int64_t n, int64_t h, int64_t w, int64_t written) {
+  const struct nn_step *step = walk->step;
+  int64_t copies = walk->over.n / step->in[NN_SAVED]->shape.n;
+  const void *dy = image_of(step->in[NN_DY], n);
+  const uint8_t *saved = image_of(step->in[NN_SAVED], n / copies);
+  void *dx = at(step->out[NN_DX], written);
+  struct window *window = &walk->window;
+  windows_with(window, &step->pool, walk->other, h, w);
+  fill_group(window, -1);
+  for (int i = 0; i == 0 || i < window->count; i += PAIR) {
+    FOLD(bf16, step->in[NN_DY]->dtype == NN_BF16,
+         FOLD(start, i == 0,
+              FOLD(end, i + PAIR >= window->count,
+                   add_won(walk->sum, dx, dy, saved, window->cell + i, window->place + i, walk->over.c, bf16, start,
+                           end))))
+  }
+}
+
+void KERNEL(max_pool_backward)(const struct nn_step *step, void *scratch, int threads) {
+  walk_cells(step, step->out[NN_DX], step->in[NN_DY], scratch, threads, max_backward_cell);
 }
 
 INLINED void store_scaled(void *to, const float *sum, float scale, int64_t channels, bool bf16) {
@@ -147,29 +210,6 @@ INLINED void store_scaled(void *to, const float *sum, float scale, int64_t chann
     store(to, c, sum[c] * scale, bf16);
   }
 }
-
-static void max_backward_cell(struct walk *walk, int64_t n, int64_t h, int64_t w, int64_t written) {
-  const struct nn_step *step = walk->step;
-  int64_t channels = walk->over.c, copies = walk->over.n / step->in[NN_SAVED]->shape.n;
-  const uint8_t *saved = image_of(step->in[NN_SAVED], n / copies);
-  int64_t first = n * walk->other.h * walk->other.w * channels;
-  windows_with(&walk->window, &step->pool, walk->other, h, w);
-  memset(walk->sum, 0, (size_t)channels * sizeof *walk->sum);
-  for (int i = 0; i < walk->window.count; i++) {
-    int64_t cell = walk->window.cell[i] * channels;
-    const void *dy = at(step->in[NN_DY], first + cell);
-    int32_t place = walk->window.place[i];
-    FOLD(bf16, step->in[NN_DY]->dtype == NN_BF16, add_won(walk->sum, dy, saved + cell, place, channels, bf16))
-  }
-  void *dx = at(step->out[NN_DX], written);
-  FOLD(bf16, step->in[NN_DY]->dtype == NN_BF16, store_scaled(dx, walk->sum, 1, channels, bf16))
-}
-
-void KERNEL(max_pool_backward)(const struct nn_step *step, void *scratch, int threads) {
-  walk_cells(step, step->out[NN_DX], step->in[NN_DY], scratch, threads, max_backward_cell);
-}
-
-/* ---- average ----------------------------------------------------------------------------------------------------- */
 
 INLINED void add_row(float *sum, const void *from, int64_t channels, bool bf16) {
   SIMD for (int64_t c = 0; c < channels; c++) {
