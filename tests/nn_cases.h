@@ -399,7 +399,8 @@ static inline void copy_values(struct case_operand *to, const struct case_operan
 static inline void draw_norm(const struct case_maker *maker, struct op_case *c, struct op_case *forward) {
   struct case_operand *y = &c->operands[IN][NN_Y];
   for (int tries = 0; tries < 5000; tries++) {
-    double offset = chance(maker, 0.3) && !maker->small ? rng_range(maker->rng, -4, 4) : 0;
+    bool far = has_saved(c) && !maker->small && chance(maker, 0.3);
+    double offset = far ? rng_range(maker->rng, -4, 4) : 0;
     double spread = rng_range(maker->rng, 1, 2);
     draw(maker, &c->operands[IN][NN_X], offset - spread, offset + spread);
     draw_param(maker, &c->params[BETA], -1, 1);
