@@ -9,8 +9,8 @@ JIGSAW_TEST_SCALE below 1 leaves most backbones out; from 2 on, batches and pict
 import copy
 import unittest
 
-from network_support import RESNETS, VGGS, error, ours, prepared, save_problem, theirs, torch
-from support import SCALE, SEED, main, scratch
+from network_support import RESNETS, VGGS, error, ours, prepared, theirs, torch
+from support import SCALE, SEED, main
 
 OUTPUTS, GRADIENTS = 1e-5, 1e-4  # how far float32 may be off, relative to a tensor's largest magnitude
 COUNT, SIZE = (8, 96) if SCALE >= 2 else (4, 64)
@@ -44,10 +44,9 @@ def bound(name):
 class NetworksTest(unittest.TestCase):
     def compare(self, arch, norm, *arguments, training=True):
         net, images, labels = prepared(arch, norm, COUNT, size_of(arch, norm), training, SEED)
-        folder, before = scratch(), copy.deepcopy(net)
-        problem = save_problem(folder, net, images, labels)
+        before = copy.deepcopy(net)
         mode = "--training" if training else "--no-training"
-        found = ours(folder, problem, "--arch", arch, "--norm", norm, mode, *arguments)
+        (found,) = ours(net, images, labels, ["--arch", arch, "--norm", norm, mode, *arguments])
         reference = theirs(net, images, labels)
         unknown = set(found) ^ {*reference, "losses"}
         self.assertFalse({name for name in unknown if not (norm == "frozen" and name.endswith("num_batches_tracked"))})
@@ -59,13 +58,14 @@ class NetworksTest(unittest.TestCase):
             self.compare_exactly(found, reference, theirs(before.double(), images.double(), labels), wrong)
 
     def compare_exactly(self, found, single, double, wrong):
-        """Through a hundred batch norms of few pictures float32 itself may be off by more. Then float64 is the truth, and
-        float32 PyTorch the measure: we may be as far off as twice its largest error, errors being chance."""
+        """Through many batch norms of few pictures float32 itself may be off by more. Then float64 is the truth, and float32
+        PyTorch the measure: we may be as far off as 4 times its largest error, for a sum taken in another order rounds
+        otherwise (oneDNN's over NHWC up to 3 times as much in VGG-19; `ref` a fifth)."""
         outputs = {kind: max(e for n, e in errors(single, double).items() if bound(n) == kind) for kind in (OUTPUTS, GRADIENTS)}
         mine = errors(found, double)
         for name in wrong:
-            limit = max(bound(name), 2 * outputs[bound(name)])
-            self.assertLess(limit, 100 * bound(name), f"{name}: float32 is of no use here")
+            limit = max(bound(name), 4 * outputs[bound(name)])
+            self.assertLess(limit, 10 * bound(name), f"{name}: float32 is of no use here")
             self.assertLessEqual(mine[name], limit, name)
 
     def compare_all(self, cases, **keywords):
@@ -110,11 +110,8 @@ class Bf16Test(unittest.TestCase):
 
     def compare(self, arch, norm):
         net, images, labels = prepared(arch, norm, COUNT, size_of(arch, norm), True, SEED)
-        folder = scratch()
-        problem = save_problem(folder, net, images, labels)
         arguments = ["--arch", arch, "--norm", norm, "--training"]
-        single = ours(folder, problem, *arguments)
-        half = ours(folder, problem, *arguments, "--precision", "bf16")
+        single, half = ours(net, images, labels, arguments, [*arguments, "--precision", "bf16"])
         for name, depth in zip(("C2", "C3", "C4", "C5", "logits"), self.DEPTHS[arch]):
             limit = 5 * (4 * depth) ** 0.5 * 2**-9 / 3**0.5
             self.assertLess(self.distance(half[name], single[name]), limit, name)

@@ -5,8 +5,8 @@
 
 import unittest
 
-from network_support import error, nn, ours, prepared, save_problem, tensors, torch
-from support import SEED, main, scratch
+from network_support import error, nn, ours, prepared, tensors, torch
+from support import SEED, main
 
 
 def torch_steps(net, images, labels, steps, lr, momentum=0.0, nesterov=False, weight_decay=0.0, decay_all=False, clip=0.0):
@@ -38,8 +38,8 @@ def arguments(steps, **options):
 class SgdTest(unittest.TestCase):
     def run_both(self, arch, norm, steps, dtype, **options):
         net, images, labels = prepared(arch, norm, 4, 32, True, SEED)
-        folder, start = scratch(), {name: value.clone() for name, value in tensors(net).items()}
-        found = ours(folder, save_problem(folder, net, images, labels), "--arch", arch, "--norm", norm, *arguments(steps, **options))
+        start = {name: value.clone() for name, value in tensors(net).items()}
+        (found,) = ours(net, images, labels, ["--arch", arch, "--norm", norm, *arguments(steps, **options)])
         net = net.to(dtype)
         losses, norms = torch_steps(net, images.to(dtype), labels, steps, **options)
         return found, start, tensors(net), losses, norms
