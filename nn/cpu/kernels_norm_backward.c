@@ -113,19 +113,29 @@ static void sum_views(const struct norm *norm, const struct norm_part *part, con
 #undef SUM
 }
 
+/* DADDEND is left to this pass only where there was none before: by running statistics. */
 static void write_views(const struct norm *norm, const struct norm_part *part, const struct views *v,
                         struct span rows) {
-#define WRITE(mask) write_rows(v, rows, norm->channels, part, bf16, second, keep, statistics, mask)
-  FOLD(bf16, norm->bf16,
-       FOLD(second, v->dy2 != NULL,
-            FOLD(keep, v->daddend != NULL, FOLD(statistics, norm->statistics, FOLD_MASK(v->mask, WRITE)))))
+#define KEEP(mask) write_rows(v, rows, norm->channels, part, bf16, second, true, false, mask)
+#define WRITE(mask) write_rows(v, rows, norm->channels, part, bf16, second, false, statistics, mask)
+  if (v->daddend) {
+    FOLD(bf16, norm->bf16, FOLD(second, v->dy2 != NULL, FOLD_MASK(v->mask, KEEP)))
+  } else {
+    FOLD(bf16, norm->bf16, FOLD(second, v->dy2 != NULL, FOLD(statistics, norm->statistics, FOLD_MASK(v->mask, WRITE))))
+  }
+#undef KEEP
 #undef WRITE
+}
+
+/* The set of the forward pass that a set of the gradient belongs to. */
+static int64_t saved_set(const struct norm *norm, int64_t set) {
+  int64_t copies = norm->step->in[NN_DY]->shape.n / norm->step->in[NN_X]->shape.n;
+  return set / copies;
 }
 
 static struct views views_of(const struct norm *norm, int64_t set) {
   const struct nn_step *step = norm->step;
-  int64_t images = norm->sets == 1 ? 1 : step->in[NN_X]->shape.n, copies = norm->sets / images;
-  int64_t size = norm->rows * norm->channels, first = set * size, saved = set / copies * size;
+  int64_t size = norm->rows * norm->channels, first = set * size, saved = saved_set(norm, set) * size;
   return (struct views){
       .x = at(step->in[NN_X], saved),
       .y = at(step->in[NN_Y], saved),
@@ -142,15 +152,14 @@ static struct views views_of(const struct norm *norm, int64_t set) {
 /* Mean, inverse, scale and bias as the forward pass had them. */
 static void recall(const struct norm *norm, const struct norm_part *part, int64_t set) {
   const struct nn_step *step = norm->step;
-  int64_t images = norm->sets == 1 ? 1 : step->in[NN_X]->shape.n, copies = norm->sets / images;
-  const float *saved =
-      norm->statistics ? (const float *)step->in[NN_SAVED]->data + set / copies * 2 * norm->groups : NULL;
-  const float *mean = nn_value(step->params, step->norm->mean);
-  const float *variance = nn_value(step->params, step->norm->variance);
+  const float *running_mean = nn_value(step->params, step->norm->mean);
+  const float *running_variance = nn_value(step->params, step->norm->variance);
+  const float *means = NULL;
+  if (norm->statistics) means = (const float *)step->in[NN_SAVED]->data + saved_set(norm, set) * 2 * norm->groups;
   for (int64_t c = part->groups.first * norm->width; c < part->groups.last * norm->width; c++) {
     int64_t group = c / norm->width;
-    float inverse = saved ? saved[norm->groups + group] : (float)(1 / sqrt(variance[c] + step->norm->eps));
-    part->coefficient[MEAN][c] = saved ? saved[group] : mean[c];
+    float inverse = means ? means[norm->groups + group] : (float)(1 / sqrt(running_variance[c] + step->norm->eps));
+    part->coefficient[MEAN][c] = means ? means[group] : running_mean[c];
     part->coefficient[INVERSE][c] = inverse;
     part->coefficient[SCALE][c] = norm->gamma[c] * inverse;
     part->coefficient[BIAS][c] = norm->beta[c];
