@@ -74,10 +74,10 @@ static inline void set(struct nn_operand *operand, int64_t i, double value) {
   }
 }
 
-/* What `value` becomes in the operand's type, and how far from it a result may be: a unit of that type, and the error
- * of float32 sums of magnitude `size`. */
+/* What `value` becomes in the operand's type, and how far from it a result may be: a unit of bf16 or a few of float32,
+ * and the error of float32 sums of magnitude `size`. */
 static inline void check(const struct nn_operand *operand, int64_t i, double value, double size, const char *what) {
-  double found = get(operand, i), unit = operand->dtype == NN_BF16 ? 1.0 / 256 : 1.2e-7;
+  double found = get(operand, i), unit = operand->dtype == NN_BF16 ? 1.0 / 256 : 4e-7;
   if (isnan(value) && isnan(found)) return;
   if (found == value) return;
   if (!(fabs(found - value) <= unit * fabs(value) + 2e-6 * size + 1e-37)) {

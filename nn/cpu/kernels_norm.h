@@ -51,27 +51,32 @@ static inline struct norm norm_open(const struct nn_step *step, const struct nn_
     norm.width = shape.c / norm.groups;
   }
   norm.stride = padded(shape.c);
-  norm.gamma = nn_value(step->params, step->norm->gamma);
-  norm.beta = nn_value(step->params, step->norm->beta);
+  norm.gamma = step->params->values + step->norm->gamma->offset;
+  norm.beta = step->params->values + step->norm->beta->offset;
   norm.scratch = scratch;
   return norm;
+}
+
+/* What belongs to thread `thread`: of memory, 4 rows of doubles, then the floats. */
+static inline void *norm_memory(const struct norm *norm, int thread) {
+  return norm->scratch + norm_thread_bytes(norm->stride) * (size_t)thread;
 }
 
 static inline struct norm_part norm_part_of(const struct norm *norm, int thread, int threads) {
   bool alone = norm->sets >= 4 * threads || norm->sets % threads == 0;
   struct norm_part part = {.parts = alone ? 1 : threads, .stride = norm->stride};
   int member = alone ? 0 : thread;
-  size_t own = norm_thread_bytes(norm->stride);
-  char *mine = norm->scratch + own * (size_t)thread, *leader = norm->scratch + own * (size_t)(thread - member);
+  double *mine = norm_memory(norm, thread), *leader = norm_memory(norm, thread - member);
+  void *floats = mine + 4 * norm->stride, *leader_floats = leader + 4 * norm->stride;
   part.sets = alone ? span_of(norm->sets, 1, thread, threads) : (struct span){0, norm->sets};
   part.rows = span_of(norm->rows, 1, member, part.parts);
   part.groups = span_of(norm->groups, norm->width == 1 ? 16 : 1, member, part.parts);
-  part.sums = (double *)mine;
-  part.all_sums = (double *)leader;
-  part.totals = (double *)leader + 2 * norm->stride;
-  part.block = (float *)((double *)mine + 4 * norm->stride);
+  part.sums = mine;
+  part.all_sums = leader;
+  part.totals = leader + 2 * norm->stride;
+  part.block = floats;
   for (int i = 0; i < COEFFICIENTS; i++) {
-    part.coefficient[i] = (float *)((double *)leader + 4 * norm->stride) + (3 + i) * norm->stride;
+    part.coefficient[i] = (float *)leader_floats + (3 + i) * norm->stride;
   }
   return part;
 }

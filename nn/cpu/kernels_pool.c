@@ -129,7 +129,7 @@ static void walk_cells(const struct nn_step *step, const struct nn_operand *over
     struct walk walk = {.step = step, .over = shape, .other = other->shape};
     struct span rows = span_of(shape.n * shape.h, 1, omp_get_thread_num(), omp_get_num_threads());
     walk.sum = (float *)scratch + omp_get_thread_num() * 2 * padded(shape.c);
-    walk.winner = (int32_t *)(walk.sum + padded(shape.c));
+    walk.winner = (int32_t *)scratch + (omp_get_thread_num() * 2 + 1) * padded(shape.c);
     for (int64_t row = rows.first; row < rows.last; row++) {
       for (int64_t w = 0; w < shape.w; w++) {
         cell(&walk, row / shape.h, row % shape.h, w, (row * shape.w + w) * shape.c);
