@@ -147,8 +147,8 @@ struct nn_backend {
 extern const struct nn_backend nn_backend_ref;
 extern const struct nn_backend nn_backend_cpu;
 
-/* What all backends ask of a step: the operands that its operation needs, and types, shapes and parameters that fit each
- * other. A backend's `supports` begins with it. */
+/* What all backends ask of a step: the operands that its operation needs, and types, shapes and parameters that fit
+ * each other. A backend's `supports` begins with it. */
 int nn_step_check(const struct nn_step *step, struct error *error);
 
 /* Used by backends for messages: "conv layer1.0.conv1: 16x56x56x64 f32 -> ...". */

@@ -127,10 +127,34 @@ static int backward_conv(struct nn_compiler *c, int head) {
   return nn_step_add(c, &step) ? -1 : contribute(c, node->operands[0], dx);
 }
 
+static const struct nn_param *untrained_param(struct nn_compiler *c, const struct nn_param *param) {
+  struct nn_param *copy = arena_alloc(&c->program->arena, sizeof *copy);
+  if (!copy) return NULL;
+  *copy = *param;
+  copy->trainable = false;
+  return copy;
+}
+
+/* The layer as a backward step shall see it: a program without gradients of parameters must not write any. */
+static const struct nn_norm_layer *norm_of_step(struct nn_compiler *c, const struct nn_norm_layer *norm) {
+  if (c->program->options.parameter_gradients) return norm;
+  struct nn_norm_layer *copy = arena_alloc(&c->program->arena, sizeof *copy);
+  if (copy) {
+    *copy = *norm;
+    copy->gamma = untrained_param(c, norm->gamma);
+    copy->beta = untrained_param(c, norm->beta);
+  }
+  if (copy && copy->gamma && copy->beta) return copy;
+  error_memory(c->error, sizeof *copy);
+  return NULL;
+}
+
 static int backward_norm(struct nn_compiler *c, int head) {
   const struct nn_node *node = &c->graph->nodes[head];
   struct nn_place *place = &c->places[head], *last = &c->places[place->last];
   struct nn_value *dx, *daddend;
+  const struct nn_norm_layer *norm = norm_of_step(c, &node->norm);
+  if (!norm) return -1;
   if (operand_gradient(c, place->addend, &daddend)) return -1;
   dx = new_gradient(c, node->operands[0]); /* written even when only the parameters' gradients matter */
   if (!dx) return -1;
@@ -142,7 +166,7 @@ static int backward_norm(struct nn_compiler *c, int head) {
                                 [NN_DY] = of(last->gradients[0]),
                                 [NN_DY2] = of(last->gradients[1])},
                          .out = {[NN_DX] = of(dx), [NN_DADDEND] = of(daddend)},
-                         .norm = &node->norm,
+                         .norm = norm,
                          .relu = place->relu,
                          .training = c->program->options.training};
   if (set_accumulate(c, &step, node->norm.gamma, node->norm.beta) || nn_step_add(c, &step)) return -1;

@@ -350,6 +350,8 @@ static void check_copies(enum nn_norm norm) {
     for (int n = 0; n < BATCH; n++)
       assert_true(difference(all + (n * COPIES + k) * pixels, single + n * pixels, pixels) <= 1e-4);
   }
+  for (int64_t i = 0; i < m.params.elements; i++)
+    assert_true(m.params.gradients[i] == 0); /* nobody asked for them */
   free(seed);
   free(part);
   free(all);
