@@ -175,13 +175,18 @@ class Fields(unittest.TestCase):
         return numpy.fromfile(out, dtype=numpy.float32).reshape(-1, size, size).astype(numpy.float64)
 
     def check_f32(self, arch, size, count, device, copies):
-        """Bounds leave room for a ReLU that another order of summation switches, which is rare: no cell has met one yet."""
-        model, images = random_model(arch), torch.randn(count, 3, size, size)
-        reference = autograd_fields(model, images)
-        error = relative(self.measure(arch, model, images, device, "f32", copies), reference)
-        print(f"{arch} {size} {device}: median {numpy.median(error):.1e}, largest {error.max():.1e}", file=sys.stderr)
-        self.assertLess(numpy.median(error), 1e-4)
-        self.assertLess(error.max(), 1e-2)
+        """Now and then another order of summation switches a ReLU, and fields jump: not in each of three networks."""
+        worst = []
+        for _ in range(3):
+            model, images = random_model(arch), torch.randn(count, 3, size, size)
+            reference = autograd_fields(model, images)
+            error = relative(self.measure(arch, model, images, device, "f32", copies), reference)
+            worst.append(error.max())
+            print(f"{arch} {size} {device}: median {numpy.median(error):.1e}, largest {worst[-1]:.1e}", file=sys.stderr)
+            self.assertLess(worst[-1], 1e-2)
+            if worst[-1] < 1e-4:
+                return
+        self.fail(f"fields differ by {worst}")
 
     def test_every_cell(self):
         self.check_f32("resnet18", 224 if support.SCALE >= 1 else 96, 1, "cpu", 0)
