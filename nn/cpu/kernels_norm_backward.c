@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 128, UNROLL = 4 };
+enum { BLOCK = 128 };
 
 enum mask {
   MASK_NONE,
@@ -37,41 +37,32 @@ INLINED float gradient_at(const struct views *v, int64_t i, float mean, float sc
   return g;
 }
 
-INLINED void add_rows(const struct views *views, int64_t first, int64_t channels, const struct norm_part *part,
-                      int count, bool bf16, bool second, bool keep, enum mask mask) {
+INLINED void sum_block(const struct views *views, struct span rows, int64_t channels, const struct norm_part *part,
+                       bool bf16, bool second, bool keep, enum mask mask) {
   const float *mean = part->coefficient[MEAN], *scale = part->coefficient[SCALE], *bias = part->coefficient[BIAS];
+  float *sum = part->block, *product = part->block + part->stride;
   const struct views v = *views;
-  int64_t stride = part->stride;
-  float *sum = part->block, *product = part->block + stride;
-  SIMD for (int64_t c = 0; c < channels; c++) {
-    float s = 0, p = 0;
-    for (int r = 0; r < count; r++) {
-      int64_t i = first + r * channels + c;
+  for (int64_t row = rows.first; row < rows.last; row++) {
+    SIMD for (int64_t c = 0; c < channels; c++) {
+      int64_t i = row * channels + c;
       float g = gradient_at(&v, i, mean[c], scale[c], bias[c], bf16, second, mask);
       if (keep) store(v.daddend, i, g, bf16);
-      s += g;
-      p += g * (load(v.x, i, bf16) - mean[c]);
+      sum[c] += g;
+      product[c] += g * (load(v.x, i, bf16) - mean[c]);
     }
-    sum[c] += s;
-    product[c] += p;
   }
 }
 
 /* The sums of g and of g (x - mean) over the part's rows, writing DADDEND on the way. */
 INLINED void sum_rows(const struct views *views, int64_t channels, const struct norm_part *part, bool bf16, bool second,
                       bool keep, enum mask mask) {
-  int64_t stride = part->stride;
-  memset(part->sums, 0, 2 * (size_t)stride * sizeof *part->sums);
+  int64_t count = 2 * part->stride;
+  memset(part->sums, 0, (size_t)count * sizeof *part->sums);
   for (int64_t first = part->rows.first; first < part->rows.last; first += BLOCK) {
-    int64_t last = smaller(first + BLOCK, part->rows.last), row = first;
-    memset(part->block, 0, 2 * (size_t)stride * sizeof *part->block);
-    for (; row + UNROLL <= last; row += UNROLL) {
-      add_rows(views, row * channels, channels, part, UNROLL, bf16, second, keep, mask);
-    }
-    for (; row < last; row++) {
-      add_rows(views, row * channels, channels, part, 1, bf16, second, keep, mask);
-    }
-    SIMD for (int64_t i = 0; i < 2 * stride; i++) {
+    memset(part->block, 0, (size_t)count * sizeof *part->block);
+    sum_block(views, (struct span){first, smaller(first + BLOCK, part->rows.last)}, channels, part, bf16, second, keep,
+              mask);
+    SIMD for (int64_t i = 0; i < count; i++) {
       part->sums[i] += part->block[i];
     }
   }
