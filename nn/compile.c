@@ -14,7 +14,7 @@ struct nn_value *nn_value_new(struct nn_compiler *c, struct nn_shape shape, enum
   *value = (struct nn_value){
       .operand = {shape, dtype, NULL}, .first = -1, .last = -1, .size = (size_t)nn_count(shape) * nn_dtype_size(dtype)};
   if (array_reserve((void **)&program->values, &program->value_capacity, program->value_count + 1,
-                    sizeof *program->values, c->error)) {
+                    sizeof(struct nn_value *), c->error)) {
     return NULL;
   }
   program->values[program->value_count++] = value;
@@ -63,7 +63,7 @@ static struct nn_operand *operand(const struct nn_compiler *c, int node) {
 /* What the backward step of a norm or max pool will want to know. */
 static int add_saved(struct nn_compiler *c, struct nn_place *head, struct nn_step *step) {
   const struct nn_norm_layer *norm = step->norm;
-  struct nn_shape y = step->out[NN_Y]->shape, shape = y;
+  struct nn_shape y = c->places[head->last].shape, shape = y;
   enum nn_dtype dtype = NN_U8;
   if (!c->places[head->last].matters) return 0;
   if (norm) {
@@ -92,7 +92,7 @@ static int add_loss(struct nn_compiler *c, struct nn_place *place, struct nn_ste
   step->in[NN_MIX] = operand(c, node->operands[2]);
   step->in[NN_SCALE] = operand(c, node->operands[3]);
   if (!place->matters) return 0;
-  place->loss_gradient = nn_value_new(c, step->in[NN_X]->shape, c->program->options.precision);
+  place->loss_gradient = nn_value_new(c, c->places[node->operands[0]].shape, c->program->options.precision);
   if (!place->loss_gradient) return -1;
   step->out[NN_DX] = &place->loss_gradient->operand;
   return 0;
@@ -227,11 +227,13 @@ int nn_compile(struct nn_program **program, const struct nn_graph *graph, struct
   c.places = calloc(graph->count + 1, sizeof *c.places);
   c.written = calloc(graph->params->count + 1, sizeof *c.written);
   int result = -1;
+  if (c.program) {
+    c.program->graph = graph;
+    c.program->workspace = workspace;
+  }
   if (!c.program || !c.places || !c.written) {
     error_memory(error, graph->count * sizeof *c.places);
   } else {
-    c.program->graph = graph;
-    c.program->workspace = workspace;
     result = compile(&c, options);
   }
   free(c.places);

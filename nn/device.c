@@ -8,7 +8,7 @@ static const struct nn_backend *const backends[] = {&nn_backend_cpu, &nn_backend
 int nn_device_open(struct nn_device *device, const char *name, int threads, struct error *error) {
   *device = (struct nn_device){.threads = threads > 0 ? threads : processor_count()};
   for (size_t i = 0; i < COUNT_OF(backends); i++) {
-    if (strcmp(backends[i]->name, name)) continue;
+    if (strcmp(backends[i]->name, name) != 0) continue;
     device->backend = backends[i];
     if (!device->backend->open(device, error)) return 0;
     *device = (struct nn_device){0};

@@ -12,7 +12,7 @@ static int64_t windows(int64_t in, int kernel, int stride, int pad, int dilation
 static int input_shape(const struct nn_compiler *c, const struct nn_node *node, struct nn_shape *shape) {
   const struct nn_compile_options *options = &c->program->options;
   for (size_t i = 0; i < options->shape_count; i++) {
-    if (strcmp(options->shapes[i].input, node->name)) continue;
+    if (strcmp(options->shapes[i].input, node->name) != 0) continue;
     *shape = options->shapes[i].shape;
     if (!shape->c) shape->c = node->channels;
     if (shape->c == node->channels && shape->n > 0 && shape->h > 0 && shape->w > 0) return 0;

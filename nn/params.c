@@ -72,7 +72,7 @@ struct nn_param *nn_params_declare(struct nn_params *params, const char *name, e
     }
     param->count *= dims[i];
   }
-  if (array_reserve((void **)&params->items, &params->capacity, params->count + 1, sizeof *params->items, error)) {
+  if (array_reserve((void **)&params->items, &params->capacity, params->count + 1, sizeof(struct nn_param *), error)) {
     return NULL;
   }
   params->items[params->count++] = param;
@@ -92,7 +92,7 @@ size_t nn_params_freeze(struct nn_params *params, const char *prefix) {
   size_t frozen = 0;
   for (size_t i = 0; i < params->count; i++) {
     struct nn_param *param = params->items[i];
-    if (strncmp(param->name, prefix, strlen(prefix)) || !param->trainable) continue;
+    if (strncmp(param->name, prefix, strlen(prefix)) != 0 || !param->trainable) continue;
     param->trainable = false;
     frozen++;
   }
