@@ -21,17 +21,6 @@ struct bench {
   int64_t jigsaws;
 };
 
-static int decode_tile(const struct jig_assembler *assembler, const struct jig_tile *tile, struct image *image,
-                       struct error *error) {
-  const struct jig_record *record = jig_store_record(assembler->store, tile->sample);
-  struct resample_axis x = {record->source[2], tile->scaled_w, tile->crop_x, tile->placed.w};
-  struct resample_axis y = {record->source[3], tile->scaled_h, tile->crop_y, tile->placed.h};
-  struct rect visible;
-  visible.w = resample_span(&x, &visible.x);
-  visible.h = resample_span(&y, &visible.y);
-  return jig_store_decode(assembler->store, tile->sample, &visible, image, error);
-}
-
 static int run_assembler(const struct bench *bench, bool decode, struct error *error) {
   struct jig_scratch scratch = {0};
   struct image canvas = {0};
@@ -41,7 +30,8 @@ static int run_assembler(const struct bench *bench, bool decode, struct error *e
     jig_plan(&bench->assembler, 0, i, tiles);
     if (!decode) result = jig_render(&bench->assembler, tiles, &scratch, &canvas, error);
     for (int region = 0; decode && result == 0 && region < JIG_REGIONS; region++) {
-      result = decode_tile(&bench->assembler, &tiles[region], &scratch.part, error);
+      struct resample_axis x, y;
+      result = jig_tile_decode(&bench->assembler, &tiles[region], &x, &y, &scratch.part, error);
     }
   }
   image_free(&canvas);

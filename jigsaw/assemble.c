@@ -6,6 +6,15 @@
 
 static const enum jig_group region_groups[JIG_REGIONS] = {JIG_SQUARE, JIG_WIDE, JIG_TALL, JIG_SQUARE};
 
+int jig_template_parse(const char *text, struct jig_template *template, struct error *error) {
+  char rest;
+  if (sscanf(text, "%d:%d%c", &template->size, &template->cut, &rest) == 2 && template->cut > 0 &&
+      template->cut < template->size && template->size <= 4096) {
+    return 0;
+  }
+  return error_set(error, "'%s' is not SIZE:CUT with 0 < CUT < SIZE <= 4096", text);
+}
+
 struct rect jig_region(const struct jig_template *template, int region) {
   int cut = template->cut, rest = template->size - cut;
   bool right = region & 1, bottom = region & 2;
@@ -195,15 +204,21 @@ void jig_plan(const struct jig_assembler *assembler, uint32_t epoch, int64_t ind
 
 /* ---- pixels ---- */
 
+int jig_tile_decode(const struct jig_assembler *assembler, const struct jig_tile *tile, struct resample_axis *x,
+                    struct resample_axis *y, struct image *part, struct error *error) {
+  const struct jig_record *record = jig_store_record(assembler->store, tile->sample);
+  struct rect visible;
+  *x = (struct resample_axis){record->source[2], tile->scaled_w, tile->crop_x, tile->placed.w};
+  *y = (struct resample_axis){record->source[3], tile->scaled_h, tile->crop_y, tile->placed.h};
+  visible.w = resample_span(x, &visible.x);
+  visible.h = resample_span(y, &visible.y);
+  return jig_store_decode(assembler->store, tile->sample, &visible, part, error);
+}
+
 static int render_tile(const struct jig_assembler *assembler, const struct jig_tile *tile, struct jig_scratch *scratch,
                        struct image *canvas, struct error *error) {
-  const struct jig_record *record = jig_store_record(assembler->store, tile->sample);
-  struct resample_axis x = {record->source[2], tile->scaled_w, tile->crop_x, tile->placed.w};
-  struct resample_axis y = {record->source[3], tile->scaled_h, tile->crop_y, tile->placed.h};
-  struct rect visible;
-  visible.w = resample_span(&x, &visible.x);
-  visible.h = resample_span(&y, &visible.y);
-  if (jig_store_decode(assembler->store, tile->sample, &visible, &scratch->part, error)) return -1;
+  struct resample_axis x, y;
+  if (jig_tile_decode(assembler, tile, &x, &y, &scratch->part, error)) return -1;
   size_t stride = (size_t)canvas->width * 3;
   uint8_t *out = canvas->pixels + (size_t)tile->placed.y * stride + (size_t)tile->placed.x * 3;
   return resample(&scratch->resampler, &scratch->part, &x, &y, tile->flip, out, stride, error);

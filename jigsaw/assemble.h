@@ -36,6 +36,9 @@ struct jig_template {
   int size, cut; /* 0 < cut < size <= 4096 */
 };
 
+/* Reads SIZE:CUT. */
+int jig_template_parse(const char *text, struct jig_template *template, struct error *error);
+
 struct rect jig_region(const struct jig_template *template, int region);
 
 /* Some of a store's samples, by group and in store order: what an assembler is to do with instead of all of them. */
@@ -104,6 +107,10 @@ struct jig_scratch {
 int jig_render(const struct jig_assembler *assembler, const struct jig_tile tiles[JIG_REGIONS],
                struct jig_scratch *scratch, struct image *canvas, struct error *error);
 void jig_scratch_free(struct jig_scratch *scratch);
+
+/* The first half of that for one tile: decodes the visible part of its sample, which `x` and `y` say how to resize. */
+int jig_tile_decode(const struct jig_assembler *assembler, const struct jig_tile *tile, struct resample_axis *x,
+                    struct resample_axis *y, struct image *part, struct error *error);
 
 /* The annotated box of a tile on the canvas, clipped to what is visible: x, y, w, h; false if nothing of it is. */
 bool jig_tile_box(const struct jig_assembler *assembler, const struct jig_tile *tile, double box[4]);

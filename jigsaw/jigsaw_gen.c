@@ -115,15 +115,6 @@ static struct arguments default_arguments(void) {
   };
 }
 
-static int parse_template(const char *text, struct jig_template *template, struct error *error) {
-  char rest;
-  if (sscanf(text, "%d:%d%c", &template->size, &template->cut, &rest) == 2 && template->cut > 0 &&
-      template->cut < template->size && template->size <= 4096) {
-    return 0;
-  }
-  return error_set(error, "--template: '%s' is not SIZE:CUT with 0 < CUT < SIZE <= 4096", text);
-}
-
 static int parse_jigsaws(const char *text, int64_t *jigsaws, struct error *error) {
   char *end;
   *jigsaws = -1;
@@ -136,7 +127,7 @@ static int parse_jigsaws(const char *text, int64_t *jigsaws, struct error *error
 /* What the table's single rows cannot say. */
 static int finish_arguments(struct arguments *a, struct error *error) {
   struct jig_assemble_options *assemble = &a->generate.assemble;
-  if (parse_template(a->template, &assemble->template, error)) return -1;
+  if (jig_template_parse(a->template, &assemble->template, error)) return error_context(error, "--template");
   if (parse_jigsaws(a->jigsaws, &a->generate.jigsaws, error)) return -1;
   if (assemble->scale_low > assemble->scale_high) return error_set(error, "--scale-low is larger than --scale-high");
   assemble->seed = a->generate.extract.sample.seed = (uint64_t)a->seed;
@@ -347,16 +338,9 @@ int main(int argc, char **argv) {
   struct arguments arguments = default_arguments();
   struct error error = {0};
   make_options(&arguments);
-  enum options_result parsed = options_parse(arguments.table, arguments.option_count, argc, argv, &error);
-  if (parsed == OPTIONS_HELP || argc == 1) {
-    fputs(usage, stdout);
-    options_help(arguments.table, arguments.option_count, stdout);
-    return argc == 1 ? 2 : 0;
-  }
-  if (parsed == OPTIONS_VERSION) {
-    printf("jigsaw-gen %s\n", JIGSAW_VERSION);
-    return 0;
-  }
+  enum options_result parsed =
+      options_begin(arguments.table, arguments.option_count, "jigsaw-gen", usage, argc, argv, stdout, &error);
+  if (parsed == OPTIONS_HELP || parsed == OPTIONS_VERSION) return argc == 1 ? 2 : 0;
   if (parsed != OPTIONS_OK || finish_arguments(&arguments, &error)) {
     fprintf(stderr, "jigsaw-gen: %s\n", error.message);
     return 2;

@@ -36,7 +36,7 @@ enum nn_op {
                * be float32 when X is bf16 (logits). */
   NN_OP_CONV_BACKWARD_DATA,    /* DY -> DX, through the same norm. DY may be float32 when DX is bf16. */
   NN_OP_CONV_BACKWARD_WEIGHTS, /* X, DY -> gradients of weight and bias, those that are trainable; norm: scaled by it.
-                                * Never with copies. */
+                                * DY may be float32 when X is bf16. Never with copies. */
 
   NN_OP_NORM, /* Y = finish(norm(X)) by step->norm->kind. Batch: over n, h, w of each channel, the biased variance;
                * `training` also updates the running statistics as PyTorch does (unbiased variance, momentum
@@ -72,6 +72,10 @@ enum nn_op {
   NN_OPS
 };
 
+static inline bool nn_op_is_conv(enum nn_op op) {
+  return op == NN_OP_CONV || op == NN_OP_CONV_BACKWARD_DATA || op == NN_OP_CONV_BACKWARD_WEIGHTS;
+}
+
 const char *nn_op_name(enum nn_op op); /* "conv", "conv backward data", ... */
 
 struct nn_operand {
@@ -95,6 +99,12 @@ static inline bool nn_norm_running(const struct nn_norm_layer *norm, bool traini
 struct nn_pool {
   int kernel, stride, pad;
 };
+
+/* How many windows of a convolution or pool fit along an axis; 0 if none does. */
+static inline int64_t nn_windows(int64_t in, int kernel, int stride, int pad, int dilation) {
+  int64_t room = in + 2 * (int64_t)pad - (int64_t)dilation * (kernel - 1) - 1;
+  return room < 0 ? 0 : room / stride + 1;
+}
 
 struct nn_step {
   enum nn_op op;
@@ -150,6 +160,14 @@ extern const struct nn_backend nn_backend_cpu;
 /* What all backends ask of a step: the operands that its operation needs, and types, shapes and parameters that fit
  * each other. A backend's `supports` begins with it. */
 int nn_step_check(const struct nn_step *step, struct error *error);
+
+/* What all backends ask of the labels of a loss, which are data: each is an index into the logits, or negative. */
+int nn_labels_check(const struct nn_step *step, struct error *error);
+
+/* nn/host.c: for backends whose memory is the host's. */
+void *nn_host_allocate(struct nn_device *device, size_t size);
+void nn_host_release(struct nn_device *device, void *memory);
+int nn_host_copy(struct nn_device *device, void *to, const void *from, size_t size, struct error *error);
 
 /* Used by backends for messages: "conv layer1.0.conv1: 16x56x56x64 f32 -> ...". */
 void nn_step_describe(const struct nn_step *step, char *text, size_t size);

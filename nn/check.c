@@ -84,14 +84,15 @@ static bool fixed_dtype(enum nn_op op, int slot, enum nn_dtype *dtype) {
   return true;
 }
 
-/* Logits and their gradient may be float32 where the rest is bf16; what is added to them is as they are. */
+/* Logits and their gradient may be float32 where the rest is bf16; what is added to them may be either. */
 static enum nn_dtype precision_of(const struct nn_step *step, int slot) {
   const struct nn_operand *x = step->in[NN_X], *dx = step->out[NN_DX];
-  const struct nn_operand *logits = step->op == NN_OP_CONV                 ? step->out[NN_Y]
-                                    : step->op == NN_OP_CONV_BACKWARD_DATA ? step->in[NN_DY]
-                                                                           : NULL;
-  bool wide = logits && logits->dtype == NN_F32 && (slot == NN_Y || slot == NN_ADDEND || slot == NN_DY);
+  const struct nn_operand *logits = !nn_op_is_conv(step->op) ? NULL
+                                    : step->op == NN_OP_CONV ? step->out[NN_Y]
+                                                             : step->in[NN_DY];
+  bool wide = logits && logits->dtype == NN_F32 && (slot == NN_Y || slot == NN_DY);
   if (wide) return NN_F32;
+  if (slot == NN_ADDEND && logits && logits->dtype == step->in[NN_ADDEND]->dtype) return logits->dtype;
   return dx && (!x || step->op == NN_OP_CROSS_ENTROPY) ? dx->dtype : x ? x->dtype : NN_F32;
 }
 
@@ -148,12 +149,6 @@ static int expect_copies(const struct nn_step *step, int saved, struct error *er
                    (long long)images, slot_names[saved]);
 }
 
-/* How many windows fit along an axis; 0 if none does. */
-static int64_t windows(int64_t in, int64_t extent, int64_t stride, int64_t pad) {
-  int64_t room = in + 2 * pad - extent;
-  return room < 0 ? 0 : room / stride + 1;
-}
-
 static int conv_shapes(const struct nn_step *step, int small_slot, int large_slot, struct error *error) {
   const struct nn_conv *conv = &step->conv;
   struct nn_shape x = operand_in(step, large_slot)->shape;
@@ -165,9 +160,8 @@ static int conv_shapes(const struct nn_step *step, int small_slot, int large_slo
     return error_set(error, "%lld input and %lld output channels cannot be %lld groups", (long long)x.c,
                      (long long)conv->out, (long long)conv->groups);
   }
-  int64_t extent = (int64_t)conv->dilation * (conv->kernel - 1) + 1;
-  struct nn_shape y = {x.n, windows(x.h, extent, conv->stride, conv->pad),
-                       windows(x.w, extent, conv->stride, conv->pad), conv->out};
+  struct nn_shape y = {x.n, nn_windows(x.h, conv->kernel, conv->stride, conv->pad, conv->dilation),
+                       nn_windows(x.w, conv->kernel, conv->stride, conv->pad, conv->dilation), conv->out};
   return expect_all(step, BIT(small_slot) | BIT(NN_ADDEND), y, error);
 }
 
@@ -180,8 +174,8 @@ static int pool_shapes(const struct nn_step *step, int small_slot, int large_slo
                      pool->kernel, pool->stride, pool->pad);
   }
   if (max && pool->kernel > 16) return error_set(error, "kernel %d is larger than 16", pool->kernel);
-  struct nn_shape y = {x.n, windows(x.h, pool->kernel, pool->stride, pool->pad),
-                       windows(x.w, pool->kernel, pool->stride, pool->pad), x.c};
+  struct nn_shape y = {x.n, nn_windows(x.h, pool->kernel, pool->stride, pool->pad, 1),
+                       nn_windows(x.w, pool->kernel, pool->stride, pool->pad, 1), x.c};
   if (expect(step, small_slot, y, error)) return -1;
   if (step->in[NN_SAVED]) {
     if (expect_copies(step, NN_SAVED, error)) return -1;
@@ -366,10 +360,21 @@ static int check_conv(const struct nn_step *step, struct error *error) {
 
 int nn_step_check(const struct nn_step *step, struct error *error) {
   if ((unsigned)step->op >= NN_OPS) return error_set(error, "unknown operation %d", (int)step->op);
-  bool conv = step->op == NN_OP_CONV || step->op == NN_OP_CONV_BACKWARD_DATA || step->op == NN_OP_CONV_BACKWARD_WEIGHTS;
   if (check_operands(step, error) || check_dtypes(step, error) || check_layer(step, error) ||
-      check_shapes(step, error) || (conv && check_conv(step, error))) {
+      check_shapes(step, error) || (nn_op_is_conv(step->op) && check_conv(step, error))) {
     return error_context(error, "%s %s", nn_op_name(step->op), step->name ? step->name : "");
+  }
+  return 0;
+}
+
+int nn_labels_check(const struct nn_step *step, struct error *error) {
+  const struct nn_operand *labels = step->in[NN_LABEL];
+  const int32_t *label = labels->data;
+  int64_t classes = step->in[NN_X]->shape.c;
+  for (int64_t i = 0; i < nn_count(labels->shape); i++) {
+    if (label[i] < classes) continue;
+    return error_set(error, "%s: label %d of image %lld is not one of %lld classes", step->name, (int)label[i],
+                     (long long)(i / labels->shape.c), (long long)classes);
   }
   return 0;
 }

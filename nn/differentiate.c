@@ -52,10 +52,6 @@ static struct nn_operand *of(struct nn_value *value) {
 
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
 
-static bool wants(const struct nn_compiler *c, const struct nn_param *param) {
-  return param && param->trainable && c->program->options.parameter_gradients;
-}
-
 static size_t param_position(const struct nn_compiler *c, const struct nn_param *param) {
   size_t i = 0;
   while (c->graph->params->items[i] != param)
@@ -69,7 +65,7 @@ static int set_accumulate(struct nn_compiler *c, struct nn_step *step, const str
   const struct nn_param *params[] = {first, second};
   int before = -1;
   for (int i = 0; i < 2; i++) {
-    if (!wants(c, params[i])) continue;
+    if (!nn_trained(c, params[i])) continue;
     bool *written = &c->written[param_position(c, params[i])];
     if (before >= 0 && before != *written) {
       return error_set(c->error, "layer '%s' shares one of its parameters, but not the other", step->name);
@@ -113,7 +109,7 @@ static int backward_conv(struct nn_compiler *c, int head) {
                          .conv = node->conv,
                          .norm = place->folded,
                          .in[NN_DY] = of(gradient)};
-  if (wants(c, node->weight) || wants(c, node->bias)) {
+  if (nn_trained(c, node->weight) || nn_trained(c, node->bias)) {
     step.op = NN_OP_CONV_BACKWARD_WEIGHTS;
     step.in[NN_X] = of(c->places[node->operands[0]].value);
     if (set_accumulate(c, &step, node->weight, node->bias) || nn_step_add(c, &step)) return -1;

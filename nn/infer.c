@@ -4,11 +4,6 @@
 
 #include "nn/internal.h"
 
-static int64_t windows(int64_t in, int kernel, int stride, int pad, int dilation) {
-  int64_t span = in + 2 * (int64_t)pad - (int64_t)dilation * (kernel - 1) - 1;
-  return span < 0 ? 0 : span / stride + 1;
-}
-
 static int input_shape(const struct nn_compiler *c, const struct nn_node *node, struct nn_shape *shape) {
   const struct nn_compile_options *options = &c->program->options;
   for (size_t i = 0; i < options->shape_count; i++) {
@@ -49,13 +44,13 @@ static int node_shape(const struct nn_compiler *c, const struct nn_node *node, s
   *shape = (struct nn_shape){x.n, x.h, x.w, node->channels};
   switch (node->kind) {
   case NN_KIND_CONV:
-    shape->h = windows(x.h, node->conv.kernel, node->conv.stride, node->conv.pad, node->conv.dilation);
-    shape->w = windows(x.w, node->conv.kernel, node->conv.stride, node->conv.pad, node->conv.dilation);
+    shape->h = nn_windows(x.h, node->conv.kernel, node->conv.stride, node->conv.pad, node->conv.dilation);
+    shape->w = nn_windows(x.w, node->conv.kernel, node->conv.stride, node->conv.pad, node->conv.dilation);
     break;
   case NN_KIND_MAX_POOL:
   case NN_KIND_AVERAGE_POOL:
-    shape->h = windows(x.h, node->pool.kernel, node->pool.stride, node->pool.pad, 1);
-    shape->w = windows(x.w, node->pool.kernel, node->pool.stride, node->pool.pad, 1);
+    shape->h = nn_windows(x.h, node->pool.kernel, node->pool.stride, node->pool.pad, 1);
+    shape->w = nn_windows(x.w, node->pool.kernel, node->pool.stride, node->pool.pad, 1);
     break;
   case NN_KIND_GLOBAL_POOL:
     shape->h = shape->w = 1;
@@ -91,7 +86,7 @@ static int node_shape(const struct nn_compiler *c, const struct nn_node *node, s
 
 /* ---- chains ------------------------------------------------------------------------------------------------------ */
 
-static bool trained(const struct nn_compiler *c, const struct nn_param *param) {
+bool nn_trained(const struct nn_compiler *c, const struct nn_param *param) {
   return param && param->trainable && c->program->options.parameter_gradients;
 }
 
@@ -116,8 +111,8 @@ static void fuse(struct nn_compiler *c, int i) {
   c->places[i].addend = -1;
   if (node->kind == NN_KIND_NORM) {
     int head = open_chain(c, node->operands[0]);
-    bool folds = nn_norm_running(&node->norm, c->program->options.training) && !trained(c, node->norm.gamma) &&
-                 !trained(c, node->norm.beta);
+    bool folds = nn_norm_running(&node->norm, c->program->options.training) && !nn_trained(c, node->norm.gamma) &&
+                 !nn_trained(c, node->norm.beta);
     if (!folds || head < 0 || head != node->operands[0] || c->graph->nodes[head].kind != NN_KIND_CONV) return;
     c->places[head].folded = &node->norm;
     join(c, i, head);
@@ -143,8 +138,8 @@ static void fuse(struct nn_compiler *c, int i) {
 static void mark_varying(struct nn_compiler *c, int i) {
   const struct nn_node *node = &c->graph->nodes[i];
   const char *wanted = c->program->options.input_gradient;
-  bool varies =
-      trained(c, node->weight) || trained(c, node->bias) || trained(c, node->norm.gamma) || trained(c, node->norm.beta);
+  bool varies = nn_trained(c, node->weight) || nn_trained(c, node->bias) || nn_trained(c, node->norm.gamma) ||
+                nn_trained(c, node->norm.beta);
   if (node->kind == NN_KIND_INPUT) varies = wanted && !strcmp(wanted, node->name);
   for (int k = 0; k < node->operand_count; k++)
     varies |= c->places[node->operands[k]].varies;

@@ -107,6 +107,7 @@ struct nn_compiler {
 
 /* infer.c: shapes, types, what is fused, what is differentiated. */
 int nn_infer(struct nn_compiler *c);
+bool nn_trained(const struct nn_compiler *c, const struct nn_param *param); /* whether its gradient is wanted */
 
 /* compile.c. Memory trouble leaves NULL and a message. */
 struct nn_value *nn_value_new(struct nn_compiler *c, struct nn_shape shape, enum nn_dtype dtype);

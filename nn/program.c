@@ -121,9 +121,7 @@ int nn_program_read(struct nn_program *program, const char *name, float *host, s
 
 int64_t nn_step_flops(const struct nn_step *step) {
   const struct nn_operand *y = step->op == NN_OP_CONV ? step->out[NN_Y] : step->in[NN_DY];
-  if (step->op != NN_OP_CONV && step->op != NN_OP_CONV_BACKWARD_DATA && step->op != NN_OP_CONV_BACKWARD_WEIGHTS) {
-    return 0;
-  }
+  if (!nn_op_is_conv(step->op)) return 0;
   return 2 * nn_count(y->shape) * (step->weight->count / step->conv.out);
 }
 

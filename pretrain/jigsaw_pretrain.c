@@ -118,15 +118,6 @@ static int parse_layout(const char *name, enum weights_layout *layout, struct er
   return error_set(error, "--export: '%s' is not torchvision, timm, detectron2 or mmdetection", name);
 }
 
-static int parse_template(const char *text, struct jig_template *template, struct error *error) {
-  char rest;
-  if (sscanf(text, "%d:%d%c", &template->size, &template->cut, &rest) == 2 && template->cut > 0 &&
-      template->cut < template->size && template->size <= 4096) {
-    return 0;
-  }
-  return error_set(error, "--template: '%s' is not SIZE:CUT with 0 < CUT < SIZE <= 4096", text);
-}
-
 static int parse_arch(const char *name, struct error *error) {
   enum nn_norm norm;
   return backbone_default_norm(name, &norm, error) ? error_context(error, "--arch") : 0;
@@ -140,7 +131,8 @@ static int finish_arguments(struct arguments *a, struct error *error) {
   if (a->export && parse_layout(a->export, &layout, error)) return -1;
   if (!o->data && a->export) return 0;
   if (!o->data || !*o->data) return error_set(error, "--data DIR is missing; see --help");
-  if (parse_template(a->template, &o->assemble.template, error) || parse_arch(o->arch, error)) return -1;
+  if (jig_template_parse(a->template, &o->assemble.template, error)) return error_context(error, "--template");
+  if (parse_arch(o->arch, error)) return -1;
   if (o->assemble.scale_low > o->assemble.scale_high)
     return error_set(error, "--scale-low is larger than --scale-high");
   if (a->objective == OBJECTIVE_ERF && o->erf_every == 0) {
@@ -195,16 +187,9 @@ int main(int argc, char **argv) {
   struct arguments arguments = default_arguments();
   struct error error = {0};
   make_options(&arguments);
-  enum options_result parsed = options_parse(arguments.table, arguments.option_count, argc, argv, &error);
-  if (parsed == OPTIONS_HELP || argc == 1) {
-    fputs(usage, stdout);
-    options_help(arguments.table, arguments.option_count, stdout);
-    return argc == 1 ? 2 : 0;
-  }
-  if (parsed == OPTIONS_VERSION) {
-    printf("jigsaw-pretrain %s\n", JIGSAW_VERSION);
-    return 0;
-  }
+  enum options_result parsed =
+      options_begin(arguments.table, arguments.option_count, "jigsaw-pretrain", usage, argc, argv, stdout, &error);
+  if (parsed == OPTIONS_HELP || parsed == OPTIONS_VERSION) return argc == 1 ? 2 : 0;
   if (parsed != OPTIONS_OK || finish_arguments(&arguments, &error)) {
     fprintf(stderr, "jigsaw-pretrain: %s\n", error.message);
     return 2;

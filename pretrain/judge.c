@@ -31,6 +31,7 @@ static int run_held_out(struct trainer *t, int64_t images, struct objective_scor
   const struct loader_batch *batch;
   double waited = 0, sum = 0;
   int result = 0, n = t->options.batch;
+  int64_t flops = nn_program_facts(t->judge).forward_flops; /* of a batch */
   struct loader_options options = {
       .batch = n, .workers = t->options.workers, .ahead = 2, .bf16 = t->options.precision == NN_BF16};
   if (loader_open(&loader, t->held_out, &options, t->error)) return -1;
@@ -46,7 +47,7 @@ static int run_held_out(struct trainer *t, int64_t images, struct objective_scor
     if (result) break;
     objective_score_add(score, &t->objective, t->logits, batch->labels, count);
     sum += (double)value * (double)count;
-    t->spent.evaluation_flops += (double)nn_program_facts(t->judge).forward_flops;
+    t->spent.evaluation_flops += (double)flops;
   }
   *loss = sum / (double)images;
   loader_close(loader);

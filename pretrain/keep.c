@@ -15,21 +15,17 @@ static struct checkpoint_array label_table(const struct trainer *t) {
   return (struct checkpoint_array){"mix", t->objective.mix_table, nn_count(t->objective.mix)};
 }
 
-/* Sums that a checkpoint keeps; doubles survive JSON, which cJSON writes with 17 digits where they are needed. */
-static struct {
+/* Sums and counts that a checkpoint keeps; doubles survive JSON, which cJSON writes with 17 digits where they are
+ * needed.
+ */
+static const struct {
   const char *name;
   size_t offset;
-} const sums[] = {
+} sums[] = {
     {"training_flops", offsetof(struct trainer, spent.training_flops)},
     {"erf_flops", offsetof(struct trainer, spent.erf_flops)},
     {"evaluation_flops", offsetof(struct trainer, spent.evaluation_flops)},
     {"interval_loss", offsetof(struct trainer, interval.loss)},
-};
-
-static struct {
-  const char *name;
-  size_t offset;
-} const counts[] = {
     {"interval_iterations", offsetof(struct trainer, interval.iterations)},
     {"interval_correct", offsetof(struct trainer, interval.correct)},
     {"interval_counted", offsetof(struct trainer, interval.counted)},
@@ -39,17 +35,11 @@ static double *sum_of(struct trainer *t, size_t i) {
   return (double *)(void *)((char *)t + sums[i].offset);
 }
 
-static int64_t *count_of(struct trainer *t, size_t i) {
-  return (int64_t *)(void *)((char *)t + counts[i].offset);
-}
-
 static cJSON *make_notes(struct trainer *t) {
   cJSON *notes = cJSON_CreateObject();
   bool made = notes != NULL;
   for (size_t i = 0; made && i < COUNT_OF(sums); i++)
     made = cJSON_AddNumberToObject(notes, sums[i].name, *sum_of(t, i));
-  for (size_t i = 0; made && i < COUNT_OF(counts); i++)
-    made = cJSON_AddNumberToObject(notes, counts[i].name, (double)*count_of(t, i));
   cJSON *facts = made ? cJSON_Duplicate(t->facts, true) : NULL;
   if (facts && cJSON_AddItemToObject(notes, "facts", facts)) return notes;
   cJSON_Delete(notes);
@@ -83,16 +73,10 @@ int trainer_save(struct trainer *t) {
 static int read_notes(struct trainer *t, const cJSON *notes) {
   const cJSON *facts = cJSON_GetObjectItemCaseSensitive(notes, "facts");
   bool good = cJSON_IsObject(facts);
-  for (size_t i = 0; i < COUNT_OF(sums) + COUNT_OF(counts); i++) {
-    size_t k = i < COUNT_OF(sums) ? i : i - COUNT_OF(sums);
-    const cJSON *number = cJSON_GetObjectItemCaseSensitive(notes, i < COUNT_OF(sums) ? sums[k].name : counts[k].name);
-    good = good && cJSON_IsNumber(number);
-    if (!good) continue;
-    if (i < COUNT_OF(sums)) {
-      *sum_of(t, k) = number->valuedouble;
-    } else {
-      *count_of(t, k) = (int64_t)number->valuedouble;
-    }
+  for (size_t i = 0; good && i < COUNT_OF(sums); i++) {
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(notes, sums[i].name);
+    good = cJSON_IsNumber(number);
+    if (good) *sum_of(t, i) = number->valuedouble;
   }
   if (!good) return error_set(t->error, "%s: the checkpoint lacks the notes of a run", t->options.out);
   cJSON_Delete(t->facts);
@@ -139,14 +123,13 @@ static int write_backbone(struct trainer *t, char hex[33]) {
                                            {"seed", seed},
                                            {"data-xxh128", data},
                                            {"input", "RGB / 255, mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225"}};
-  const char *classifier = strncmp(o->arch, "vgg", 3) ? "fc." : "classifier.";
+  XXH128_hash_t digest;
+  const char *classifier = backbone_classifier(o->arch);
   if (path_format(path, t->error, "%s/backbone.safetensors", o->out)) return -1;
   if (weights_save(&t->params, path, o->arch, WEIGHTS_TORCHVISION, classifier, notes, COUNT_OF(notes), t->error))
     return -1;
-  struct file_map map;
-  if (file_map_open(&map, path, t->error)) return -1;
-  hash_hex(XXH3_128bits(map.data, map.size), hex);
-  file_map_close(&map);
+  if (file_digest(path, &digest, t->error)) return -1;
+  hash_hex(digest, hex);
   return 0;
 }
 

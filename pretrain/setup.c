@@ -138,7 +138,7 @@ static int resolve(struct trainer *t) {
 
 static int build(struct trainer *t) {
   const struct pretrain_options *o = &t->options;
-  const char *classifier = strncmp(o->arch, "vgg", 3) ? "fc" : "classifier";
+  const char *classifier = backbone_classifier(o->arch);
   enum nn_norm norm = o->probe && o->norm == NN_NORM_BATCH ? NN_NORM_FROZEN : o->norm;
   struct nn_graph *const graphs[] = {t->network, t->features};
   for (size_t i = 0; i < COUNT_OF(graphs); i++) {
@@ -161,9 +161,10 @@ static int fill(struct trainer *t) {
   int result = weights_load(&t->params, o->init, &match, t->error);
   if (result == 0) result = weights_match_describe(&match, 8, &text, t->error);
   if (result == 0) result = buffer_append(&text, "", 1, t->error);
+  const char *classifier = backbone_classifier(o->arch);
   bool classifier_only = true; /* missing: a backbone file has none */
   for (size_t i = 0; i < match.missing_count; i++)
-    classifier_only &= !strncmp(match.missing[i], "fc.", 3) || !strncmp(match.missing[i], "classifier.", 11);
+    classifier_only &= !strncmp(match.missing[i], classifier, strlen(classifier));
   if (result == 0 && !o->init_partial && (match.shapes_count > 0 || !classifier_only || match.matched_count == 0)) {
     result = error_set(t->error, "--init %s does not fit %s; --init-partial begins with what fits\n%s", o->init,
                        o->arch, (const char *)text.data);
@@ -210,6 +211,7 @@ int trainer_open(struct trainer *t) {
   nn_params_init(&t->params);
   nn_workspace_init(&t->workspace, &t->device);
   if (open_model(t) || compile(t, true, &t->step)) return -1;
+  t->facts_of_step = nn_program_facts(t->step);
   if (t->held_out && compile(t, false, &t->judge)) return -1;
   return o->erf_every > 0 ? load_erf_images(t) : 0;
 }
@@ -221,13 +223,11 @@ static int add_digest(cJSON *identity, const char *name, XXH128_hash_t digest, s
 }
 
 static int add_digests(const struct trainer *t, cJSON *identity) {
-  struct file_map map;
+  XXH128_hash_t init;
   if (add_digest(identity, "data-xxh128", source_digest(t->training), t->error)) return -1;
   if (!t->options.init) return 0;
-  if (file_map_open(&map, t->options.init, t->error)) return -1;
-  int result = add_digest(identity, "init-xxh128", XXH3_128bits(map.data, map.size), t->error);
-  file_map_close(&map);
-  return result;
+  if (file_digest(t->options.init, &init, t->error)) return -1;
+  return add_digest(identity, "init-xxh128", init, t->error);
 }
 
 int trainer_enter(struct trainer *t, cJSON *identity, bool overwrite) {

@@ -42,7 +42,7 @@ static void print_schedule(const struct trainer *t, FILE *f) {
 }
 
 static void print_device(const struct trainer *t, FILE *f) {
-  struct nn_program_facts step = nn_program_facts(t->step);
+  struct nn_program_facts step = t->facts_of_step;
   double giga = 1e-9 / t->options.batch, mebi = 1.0 / (1 << 20);
   fprintf(f, "  device      %s; %s; %d loader workers\n", t->device.description, nn_dtype_name(t->options.precision),
           t->options.workers);

@@ -37,9 +37,8 @@ static int take_step(struct trainer *t) {
   if (nn_sgd_step(&t->params, &t->options.sgd, nn_schedule_rate(&t->schedule, t->iteration), NULL, error)) {
     return error_context(error, "iteration %lld", (long long)t->iteration + 1);
   }
-  struct nn_program_facts facts = nn_program_facts(t->step);
   objective_score_add(&t->score, &t->objective, t->logits, batch->labels, t->options.batch);
-  t->spent.training_flops += (double)(facts.forward_flops + facts.backward_flops);
+  t->spent.training_flops += (double)(t->facts_of_step.forward_flops + t->facts_of_step.backward_flops);
   t->interval.loss += (double)loss;
   t->interval.iterations++;
   t->iteration++;
@@ -51,8 +50,8 @@ static int take_step(struct trainer *t) {
 /* What the score has counted goes to the interval, which checkpoints keep. */
 static void take_score(struct trainer *t) {
   for (int r = 0; r < t->score.regions; r++) {
-    t->interval.correct += t->score.region_correct[r];
-    t->interval.counted += t->score.region_count[r];
+    t->interval.correct += (double)t->score.region_correct[r];
+    t->interval.counted += (double)t->score.region_count[r];
   }
   objective_score_clear(&t->score);
 }
@@ -78,8 +77,8 @@ static int write_line(struct trainer *t) {
   take_score(t);
   double seconds = clock_seconds() - t->line_started;
   double images = (double)((t->iteration - t->line_iteration) * t->options.batch);
-  double loss = t->interval.loss / (double)t->interval.iterations;
-  double accuracy = t->interval.counted ? (double)t->interval.correct / (double)t->interval.counted : 0;
+  double loss = t->interval.loss / t->interval.iterations;
+  double accuracy = t->interval.counted > 0 ? t->interval.correct / t->interval.counted : 0;
   double rate = nn_schedule_rate(&t->schedule, t->iteration - 1);
   const struct journal_number numbers[] = {
       {"loss", loss},

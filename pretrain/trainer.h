@@ -10,7 +10,7 @@
 /* What has added up since the last line of the log; part of a checkpoint. */
 struct interval {
   double loss; /* sum over iterations */
-  int64_t iterations, correct, counted;
+  double iterations, correct, counted;
 };
 
 /* What has added up since the run began; part of a checkpoint. */
@@ -34,9 +34,10 @@ struct trainer {
   struct nn_workspace workspace;
   struct nn_graph *network, *features; /* features: the backbone alone, up to output "features" */
   struct nn_program *step, *judge;     /* judge: the network in evaluation mode */
-  float *logits;                       /* of a batch */
-  struct objective_score score;        /* of the interval */
-  uint8_t *erf_images;                 /* what receptive fields are measured with, normalised */
+  struct nn_program_facts facts_of_step;
+  float *logits;                /* of a batch */
+  struct objective_score score; /* of the interval */
+  uint8_t *erf_images;          /* what receptive fields are measured with, normalised */
 
   struct journal *journal;
   int64_t iteration; /* done so far */

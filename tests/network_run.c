@@ -71,7 +71,7 @@ static void *take(struct network *network, int64_t count, size_t size, struct er
 /* ---- the network ------------------------------------------------------------------------------------------------- */
 
 static const char *classifier_name(const struct settings *settings) {
-  return strncmp(settings->arch, "vgg", 3) == 0 ? "classifier" : "fc";
+  return backbone_classifier(settings->arch);
 }
 
 static int build_graph(struct network *network, const struct settings *settings, struct error *error) {

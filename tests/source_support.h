@@ -18,6 +18,13 @@ static inline struct source *open_source(const char *folder, bool classify, enum
   return source;
 }
 
+/* Makes FOLDER/store of so many toy scenes; `path` is where it is. */
+static inline void make_toy_store(char path[96], const char *folder, int scenes, uint64_t store_seed) {
+  struct jig_generate_options generate = store_options(store_seed);
+  write_toy_store(folder, scenes, &generate);
+  snprintf(path, 96, "%s/store", folder);
+}
+
 /* Noise with a slope, as PNG or as JPEG of high quality. */
 static inline void write_picture(struct rng *rng, const char *path, int width, int height) {
   struct image image = {0};

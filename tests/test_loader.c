@@ -88,9 +88,7 @@ static void test_values(void **state) {
   char folder[64], path[96];
   rng_init(&rng, seed, RNG_TEST, 0, 0);
   test_scratch(folder);
-  struct jig_generate_options generate = store_options(seed);
-  write_toy_store(folder, 12, &generate);
-  snprintf(path, sizeof path, "%s/store", folder);
+  make_toy_store(path, folder, 12, seed);
   struct source_options options = source_defaults(seed, 0);
   struct source *source = open_source(path, false, SOURCE_TRAINING, &options);
   for (int bf16 = 0; bf16 < 2; bf16++) {

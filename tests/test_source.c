@@ -111,9 +111,7 @@ static void test_store(void **state) {
   char folder[64], path[96];
   rng_init(&rng, seed, RNG_TEST, 0, 0);
   test_scratch(folder);
-  struct jig_generate_options generate = store_options(seed);
-  write_toy_store(folder, 60, &generate);
-  snprintf(path, sizeof path, "%s/store", folder);
+  make_toy_store(path, folder, 60, seed);
   for (int round = 0; round < 4; round++) {
     struct source_options options = source_defaults(rng_u32(&rng), rng_range(&rng, 0.2, 0.6));
     struct source *training = open_source(path, false, SOURCE_TRAINING, &options);
@@ -325,6 +323,23 @@ static void edit(const char *folder, const char *from, const char *to) {
   buffer_free(&changed);
 }
 
+/* Of the images of an epoch one cannot be read, and the message names it. */
+static void check_one_fails(const struct source *source, int64_t images, const char *name) {
+  struct source_scratch *scratch;
+  struct image canvas = {0};
+  struct error error = {0};
+  int32_t labels[JIG_REGIONS];
+  int failures = 0;
+  assert_ok(source_scratch_create(&scratch, &error), error);
+  for (int64_t i = 0; i < images; i++) {
+    failures += source_render(source, 0, i, scratch, &canvas, labels, &error) != 0;
+  }
+  assert_int_equal(failures, 1);
+  assert_non_null(strstr(error.message, name));
+  source_scratch_free(scratch);
+  image_free(&canvas);
+}
+
 static void test_written_jigsaws(void **state) {
   (void)state;
   enum { JIGSAWS = 40 };
@@ -356,19 +371,7 @@ static void test_written_jigsaws(void **state) {
   snprintf(picture, sizeof picture, "%s/images/0000/00000003.jpg", jigsaws);
   struct source *source = open_source(jigsaws, false, SOURCE_TRAINING, &options);
   write_picture(&rng, picture, 100, 224); /* named in the message when its turn comes */
-  struct source_scratch *scratch;
-  struct image canvas = {0};
-  struct error error = {0};
-  int32_t labels[JIG_REGIONS];
-  int failures = 0;
-  assert_ok(source_scratch_create(&scratch, &error), error);
-  for (int64_t i = 0; i < JIGSAWS; i++) {
-    failures += source_render(source, 0, i, scratch, &canvas, labels, &error) != 0;
-  }
-  assert_int_equal(failures, 1);
-  assert_non_null(strstr(error.message, picture));
-  source_scratch_free(scratch);
-  image_free(&canvas);
+  check_one_fails(source, JIGSAWS, picture);
   source_close(source);
 
   assert_int_equal(unlink(picture), 0);
@@ -541,19 +544,8 @@ static void test_class_folders(void **state) {
   training = open_source(folder, true, SOURCE_TRAINING, &options);
   XXH128_hash_t after = source_digest(training);
   assert_false(XXH128_isEqual(before, after));
-  struct source_scratch *scratch;
-  struct image canvas = {0};
-  struct error error = {0};
-  int32_t labels[JIG_REGIONS];
-  int failures = 0;
-  assert_ok(source_scratch_create(&scratch, &error), error);
-  for (int64_t i = 0; i < CLASSES * EACH; i++) {
-    failures += source_render(training, 0, i, scratch, &canvas, labels, &error) != 0;
-  }
-  assert_int_equal(failures, 1);
-  assert_non_null(strstr(error.message, path));
-  source_scratch_free(scratch);
-  image_free(&canvas);
+  struct error error;
+  check_one_fails(training, CLASSES * EACH, path);
   source_close(training);
 
   snprintf(path, sizeof path, "%s/class_z", folder);

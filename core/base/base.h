@@ -141,6 +141,9 @@ int file_commit(struct file_writer *writer, struct error *error); /* also when i
 void file_abandon(struct file_writer *writer);                    /* removes PATH.tmp; does nothing after a commit */
 XXH128_hash_t file_hash(const struct file_writer *writer);
 
+/* The XXH3-128 of a whole file. */
+int file_digest(const char *path, XXH128_hash_t *digest, struct error *error);
+
 /* One call for small files. */
 int file_write_all(const char *path, const void *bytes, size_t size, struct error *error);
 int file_write_json(const char *path, const cJSON *json, struct error *error); /* indented, final newline */
@@ -215,6 +218,11 @@ enum options_result { OPTIONS_OK = 0, OPTIONS_ERROR = -1, OPTIONS_HELP = 1, OPTI
  * that does not start with "--" is an error. */
 enum options_result options_parse(const struct option *table, size_t count, int argc, char **argv, struct error *error);
 void options_help(const struct option *table, size_t count, FILE *stream);
+
+/* What every tool does with its command line: --help, --version and a command without any argument (which counts as
+ * OPTIONS_HELP) are answered on `stream`. */
+enum options_result options_begin(const struct option *table, size_t count, const char *tool, const char *usage,
+                                  int argc, char **argv, FILE *stream, struct error *error);
 cJSON *options_json(const struct option *table, size_t count); /* {"name": value, ...}; NULL when memory is out */
 
 /* ---- run.c: an output folder and its record ---------------------------------------------------------------------- */

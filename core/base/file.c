@@ -189,6 +189,14 @@ XXH128_hash_t file_hash(const struct file_writer *writer) {
   return XXH3_128bits_digest(writer->hash);
 }
 
+int file_digest(const char *path, XXH128_hash_t *digest, struct error *error) {
+  struct file_map map;
+  if (file_map_open(&map, path, error)) return -1;
+  *digest = XXH3_128bits(map.data, map.size);
+  file_map_close(&map);
+  return 0;
+}
+
 int file_write_all(const char *path, const void *bytes, size_t size, struct error *error) {
   struct file_writer writer;
   if (file_create(&writer, path, error)) return -1;

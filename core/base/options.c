@@ -154,6 +154,18 @@ void options_help(const struct option *table, size_t count, FILE *stream) {
   fprintf(stream, "  %-*s%s\n  %-*s%s\n", HELP_COLUMN - 2, "--help", "this", HELP_COLUMN - 2, "--version", "which one");
 }
 
+enum options_result options_begin(const struct option *table, size_t count, const char *tool, const char *usage,
+                                  int argc, char **argv, FILE *stream, struct error *error) {
+  enum options_result result = argc == 1 ? OPTIONS_HELP : options_parse(table, count, argc, argv, error);
+  if (result == OPTIONS_HELP) {
+    fputs(usage, stream);
+    options_help(table, count, stream);
+  } else if (result == OPTIONS_VERSION) {
+    fprintf(stream, "%s %s\n", tool, JIGSAW_VERSION);
+  }
+  return result;
+}
+
 cJSON *options_json(const struct option *table, size_t count) {
   cJSON *object = cJSON_CreateObject();
   bool complete = object;

@@ -44,6 +44,10 @@ static int unknown(const char *arch, struct error *error) {
   return error_set(error, "there is no network '%.100s'; known are:%s", arch, known);
 }
 
+const char *backbone_classifier(const char *arch) {
+  return find_vgg(arch) ? "classifier" : "fc";
+}
+
 int backbone_default_norm(const char *arch, enum nn_norm *norm, struct error *error) {
   const struct vgg *vgg = find_vgg(arch);
   if (!vgg && !find_resnet(arch)) return unknown(arch, error);

@@ -18,6 +18,9 @@ struct backbone {
   int64_t channels; /* of C5 */
 };
 
+/* What torchvision calls the classifier of such a network: "fc" or "classifier". */
+const char *backbone_classifier(const char *arch);
+
 /* The norm of an architecture when nobody chooses: BATCH for ResNets and vgg*_bn, NONE for vgg*. */
 int backbone_default_norm(const char *arch, enum nn_norm *norm, struct error *error);
 

@@ -46,34 +46,17 @@ static bool is_product(const struct nn_step *step) {
 
 /* ---- supports ---------------------------------------------------------------------------------------------------- */
 
-static int64_t extent_out(int64_t in, const struct nn_conv *conv) {
-  return (in + 2 * conv->pad - conv->dilation * (conv->kernel - 1) - 1) / conv->stride + 1;
-}
-
-static bool shapes_fit(const struct nn_step *step) {
-  const struct nn_conv *conv = &step->conv;
-  if (!map_in(step) || !map_out(step) || !step->weight) return false;
-  struct nn_shape x = map_in(step)->shape, y = map_out(step)->shape;
-  if (conv->kernel < 1 || conv->stride < 1 || conv->pad < 0 || conv->dilation < 1 || conv->groups < 1) return false;
-  if (nn_count(x) < 1 || nn_count(y) < 1 || x.c % conv->groups || conv->out % conv->groups) return false;
-  if (step->weight->count != conv->out * (x.c / conv->groups) * conv->kernel * conv->kernel) return false;
-  return y.n == x.n && y.c == conv->out && y.h == extent_out(x.h, conv) && y.w == extent_out(x.w, conv);
-}
-
 int cpu_conv_supports(const struct nn_device *device, const struct nn_step *step, struct error *error) {
   (void)device;
   char text[256];
   nn_step_describe(step, text, sizeof text);
-  if (!shapes_fit(step)) return error_set(error, "%s: the shapes do not fit this convolution", text);
+  if (!map_in(step) || !map_out(step)) return error_set(error, "%s: operands are missing", text);
   enum nn_dtype in = map_in(step)->dtype, out = map_out(step)->dtype;
   bool known = in == NN_F32 || in == NN_BF16;
   if (!known || (out != in && !(in == NN_BF16 && out == NN_F32))) {
     return error_set(error, "%s: cpu convolves f32 to f32, and bf16 to bf16 or f32", text);
   }
-  if (step->norm && !step->norm->mean) {
-    return error_set(error, "%s: only a norm of running statistics can be folded into weights", text);
-  }
-  return 0;
+  return nn_step_check(step, error) ? error_context(error, "%s: operands do not fit", text) : 0;
 }
 
 /* ---- prepare ----------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,6 @@
 #include "nn/cpu/cpu.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include <omp.h>
 
@@ -68,49 +67,26 @@ static int cpu_supports_precision(const struct nn_device *device, enum nn_dtype 
   return error_set(error, "%s: oneDNN computes in bf16 from AVX-512 on; use f32 here", device->description);
 }
 
-static void *cpu_allocate(struct nn_device *device, size_t size) {
-  (void)device;
-  size_t rounded;
-  if (!size_muladd(size / 64 + 1, 64, 0, &rounded)) return NULL;
-  void *memory = aligned_alloc(64, rounded);
-  if (memory) memset(memory, 0, rounded);
-  return memory;
-}
-
-static void cpu_release(struct nn_device *device, void *memory) {
-  (void)device;
-  free(memory);
-}
-
-static int cpu_copy(struct nn_device *device, void *to, const void *from, size_t size, struct error *error) {
-  (void)device, (void)error;
-  memcpy(to, from, size);
-  return 0;
-}
-
-static bool is_convolution(const struct nn_step *step) {
-  return step->op == NN_OP_CONV || step->op == NN_OP_CONV_BACKWARD_DATA || step->op == NN_OP_CONV_BACKWARD_WEIGHTS;
-}
-
 static int cpu_supports(const struct nn_device *device, const struct nn_step *step, struct error *error) {
-  return is_convolution(step) ? cpu_conv_supports(device, step, error) : cpu_map_supports(device, step, error);
+  return nn_op_is_conv(step->op) ? cpu_conv_supports(device, step, error) : cpu_map_supports(device, step, error);
 }
 
 /* The number of OpenMP's threads belongs to the calling thread, and primitives are made for one number. */
 static int cpu_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error) {
   omp_set_num_threads(device->threads);
-  return is_convolution(step) ? cpu_conv_prepare(device, step, scratch, error)
-                              : cpu_map_prepare(device, step, scratch, error);
+  return nn_op_is_conv(step->op) ? cpu_conv_prepare(device, step, scratch, error)
+                                 : cpu_map_prepare(device, step, scratch, error);
 }
 
 static int cpu_run(struct nn_device *device, struct nn_step *step, void *scratch, struct error *error) {
   omp_set_num_threads(device->threads);
-  return is_convolution(step) ? cpu_conv_run(device, step, scratch, error) : cpu_map_run(device, step, scratch, error);
+  return nn_op_is_conv(step->op) ? cpu_conv_run(device, step, scratch, error)
+                                 : cpu_map_run(device, step, scratch, error);
 }
 
 static void cpu_forget(struct nn_device *device, struct nn_step *step) {
   (void)device;
-  is_convolution(step) ? cpu_conv_forget(step) : cpu_map_forget(step);
+  nn_op_is_conv(step->op) ? cpu_conv_forget(step) : cpu_map_forget(step);
 }
 
 static int cpu_sgd(struct nn_device *device, const struct nn_sgd *sgd, float *value, const float *gradient,
@@ -134,10 +110,10 @@ const struct nn_backend nn_backend_cpu = {
     .open = cpu_open,
     .close = cpu_close,
     .supports_precision = cpu_supports_precision,
-    .allocate = cpu_allocate,
-    .release = cpu_release,
-    .upload = cpu_copy,
-    .download = cpu_copy,
+    .allocate = nn_host_allocate,
+    .release = nn_host_release,
+    .upload = nn_host_copy,
+    .download = nn_host_copy,
     .supports = cpu_supports,
     .prepare = cpu_prepare,
     .run = cpu_run,

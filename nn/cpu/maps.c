@@ -15,22 +15,9 @@ int cpu_map_prepare(struct nn_device *device, struct nn_step *step, size_t *scra
   return 0;
 }
 
-/* A label is an index into the logits. */
-static int check_labels(const struct nn_step *step, struct error *error) {
-  const struct nn_operand *labels = step->in[NN_LABEL];
-  const int32_t *label = labels->data;
-  int64_t classes = step->in[NN_X]->shape.c;
-  for (int64_t i = 0; i < nn_count(labels->shape); i++) {
-    if (label[i] < classes) continue;
-    return error_set(error, "%s: label %d of image %lld is not one of %lld classes", step->name, (int)label[i],
-                     (long long)(i / labels->shape.c), (long long)classes);
-  }
-  return 0;
-}
-
 int cpu_map_run(struct nn_device *device, struct nn_step *step, void *scratch, struct error *error) {
   const struct cpu_context *context = device->context;
-  if (step->op == NN_OP_CROSS_ENTROPY && check_labels(step, error)) return -1;
+  if (step->op == NN_OP_CROSS_ENTROPY && nn_labels_check(step, error)) return -1;
   context->kernels->run[step->op](step, scratch, device->threads);
   return 0;
 }

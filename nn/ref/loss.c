@@ -45,21 +45,11 @@ static double gradient_of(const struct mixture *mixture, double softmax, int64_t
   return mixture->scale * gradient;
 }
 
-static int check_labels(const struct nn_step *step, struct error *error) {
-  const int32_t *labels = step->in[NN_LABEL]->data;
-  int64_t classes = step->in[NN_X]->shape.c;
-  for (int64_t i = 0; i < nn_count(step->in[NN_LABEL]->shape); i++) {
-    if (labels[i] < classes) continue;
-    return error_set(error, "%s: label %d is not one of %lld classes", step->name, labels[i], (long long)classes);
-  }
-  return 0;
-}
-
 int ref_cross_entropy(const struct nn_step *step, struct error *error) {
   const struct nn_shape *x = &step->in[NN_X]->shape;
   float *dx = ref_out(step, NN_DX);
   double loss = 0;
-  if (check_labels(step, error)) return -1;
+  if (nn_labels_check(step, error)) return -1;
   for (int64_t n = 0; n < x->n; n++) {
     for (int64_t hw = 0; hw < x->h * x->w; hw++) {
       struct mixture mixture = mixture_at(step, n, hw);

@@ -1,8 +1,5 @@
 #include "nn/ref/ref.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 static int open_device(struct nn_device *device, struct error *error) {
   (void)error;
   device->threads = 1;
@@ -18,29 +15,6 @@ static int supports_precision(const struct nn_device *device, enum nn_dtype prec
   (void)device;
   if (precision == NN_F32) return 0;
   return error_set(error, "device ref computes in f32, not in %s", nn_dtype_name(precision));
-}
-
-/* ---- memory ---- */
-
-enum { ALIGNMENT = 64 };
-
-static void *allocate(struct nn_device *device, size_t size) {
-  (void)device;
-  if (size > PTRDIFF_MAX - ALIGNMENT) return NULL;
-  size_t rounded = (size + ALIGNMENT) / ALIGNMENT * ALIGNMENT; /* never nothing */
-  void *memory = aligned_alloc(ALIGNMENT, rounded);
-  return memory ? memset(memory, 0, rounded) : NULL;
-}
-
-static void release(struct nn_device *device, void *memory) {
-  (void)device;
-  free(memory);
-}
-
-static int copy(struct nn_device *device, void *to, const void *from, size_t size, struct error *error) {
-  (void)device, (void)error;
-  memcpy(to, from, size);
-  return 0;
 }
 
 /* ---- steps ---- */
@@ -126,10 +100,10 @@ const struct nn_backend nn_backend_ref = {
     .open = open_device,
     .close = close_device,
     .supports_precision = supports_precision,
-    .allocate = allocate,
-    .release = release,
-    .upload = copy,
-    .download = copy,
+    .allocate = nn_host_allocate,
+    .release = nn_host_release,
+    .upload = nn_host_copy,
+    .download = nn_host_copy,
     .supports = supports,
     .prepare = prepare,
     .run = run,
