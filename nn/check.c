@@ -23,6 +23,7 @@ static const struct signature signatures[NN_OPS] = {
     [NN_OP_NORM] = {BIT(NN_X), BIT(NN_ADDEND), BIT(NN_Y), BIT(NN_SAVED)},
     [NN_OP_NORM_BACKWARD] = {BIT(NN_X) | BIT(NN_DY), BIT(NN_DY2) | BIT(NN_Y) | BIT(NN_SAVED), BIT(NN_DX),
                              BIT(NN_DADDEND)},
+    [NN_OP_NORM_AGAIN] = {BIT(NN_X), BIT(NN_SAVED), BIT(NN_Y), 0},
     [NN_OP_RELU] = {BIT(NN_X), 0, BIT(NN_Y), 0},
     [NN_OP_RELU_BACKWARD] = {BIT(NN_Y) | BIT(NN_DY), BIT(NN_DY2), BIT(NN_DX), 0},
     [NN_OP_ADD] = {BIT(NN_X) | BIT(NN_ADDEND), 0, BIT(NN_Y), 0},
@@ -200,6 +201,7 @@ static int norm_shapes(const struct nn_step *step, struct error *error) {
   if (expect(step, NN_SAVED, statistics_shape(step, x), error)) return -1;
   if (step->op == NN_OP_NORM) return expect_all(step, BIT(NN_Y) | BIT(NN_ADDEND), x, error);
   if (!nn_norm_running(step->norm, step->training) && !step->in[NN_SAVED]) return error_set(error, "needs in[SAVED]");
+  if (step->op == NN_OP_NORM_AGAIN) return expect(step, NN_Y, x, error);
   if (step->relu && step->out[NN_DADDEND] && !step->in[NN_Y]) {
     return error_set(error, "needs in[Y], since with an ADDEND the sign before the ReLU is not that of norm(X)");
   }
@@ -266,6 +268,7 @@ static int check_shapes(const struct nn_step *step, struct error *error) {
     return conv_shapes(step, NN_DY, NN_X, error);
   case NN_OP_NORM:
   case NN_OP_NORM_BACKWARD:
+  case NN_OP_NORM_AGAIN:
     return norm_shapes(step, error);
   case NN_OP_RELU:
   case NN_OP_ADD:
@@ -338,7 +341,7 @@ static bool known_norm(enum nn_norm kind) {
 /* Before the shapes, which depend on the kind of norm and on the groups of channels. */
 static int check_layer(const struct nn_step *step, struct error *error) {
   const struct nn_norm_layer *norm = step->norm;
-  bool is_norm = step->op == NN_OP_NORM || step->op == NN_OP_NORM_BACKWARD;
+  bool is_norm = step->op == NN_OP_NORM || step->op == NN_OP_NORM_BACKWARD || step->op == NN_OP_NORM_AGAIN;
   if (is_norm && !norm) return error_set(error, "needs a norm");
   if (norm && !known_norm(norm->kind)) return error_set(error, "unknown kind of norm %d", (int)norm->kind);
   if (norm && !is_norm && norm->kind == NN_NORM_GROUP) return error_set(error, "a group norm cannot be folded");

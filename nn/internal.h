@@ -94,6 +94,7 @@ struct nn_place {
   bool matters;                       /* and a loss or the seed depends on it: has a gradient */
   bool logits;
   struct nn_value *value, *saved, *loss_gradient;
+  struct nn_value *again;        /* of a node whose value the backward pass makes a second time */
   struct nn_value *gradients[2]; /* to be added */
 };
 

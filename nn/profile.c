@@ -11,6 +11,7 @@ const char *nn_op_name(enum nn_op op) {
       [NN_OP_CONV_BACKWARD_WEIGHTS] = "conv backward weights",
       [NN_OP_NORM] = "norm",
       [NN_OP_NORM_BACKWARD] = "norm backward",
+      [NN_OP_NORM_AGAIN] = "norm again",
       [NN_OP_RELU] = "relu",
       [NN_OP_RELU_BACKWARD] = "relu backward",
       [NN_OP_ADD] = "add",

@@ -89,8 +89,9 @@ static inline void conv_case(struct op_case *c, const struct case_maker *maker) 
   conv_shapes(c, maker, &x, &y);
   const struct nn_conv *conv = &c->step.conv;
   double taps = (double)conv->kernel * conv->kernel, scale = 1;
+  c->step.training = chance(maker, 0.5);
   if (chance(maker, 0.4)) {
-    c->norm.kind = chance(maker, 0.5) ? NN_NORM_BATCH : NN_NORM_FROZEN;
+    c->norm.kind = !c->step.training && chance(maker, 0.6) ? NN_NORM_BATCH : NN_NORM_FROZEN;
     norm_params(c, maker, y.c, 1);
     scale = 2;
   }
@@ -155,6 +156,12 @@ static inline void norm_case(struct op_case *c, const struct case_maker *maker) 
     case_use(c, OUT, NN_Y, x, maker->precision, 5);
     if (has_saved(c) && chance(maker, 0.7)) case_use(c, OUT, NN_SAVED, saved_shape(c, x), NN_F32, 1);
     if (chance(maker, 0.4)) c->operands[OUT][NN_Y].overlay = 1 + NN_X;
+    return;
+  }
+  if (c->step.op == NN_OP_NORM_AGAIN) {
+    norm_params(c, maker, x.c, 1);
+    if (has_saved(c)) case_use(c, IN, NN_SAVED, saved_shape(c, x), NN_F32, 1);
+    case_use(c, OUT, NN_Y, x, maker->precision, 5);
     return;
   }
   bool batch = c->norm.kind == NN_NORM_BATCH && c->step.training;
@@ -271,7 +278,7 @@ static inline void case_make(struct op_case *c, enum nn_op op, const struct case
   c->gradients = maker->small || chance(maker, 0.9);
   if (op <= NN_OP_CONV_BACKWARD_WEIGHTS) {
     conv_case(c, maker);
-  } else if (op <= NN_OP_NORM_BACKWARD) {
+  } else if (op <= NN_OP_NORM_AGAIN) {
     norm_case(c, maker);
   } else if (op <= NN_OP_ADD) {
     point_case(c, maker);
@@ -344,6 +351,7 @@ static inline void draw_pooled(const struct case_maker *maker, struct case_opera
 
 static inline enum nn_op forward_of(enum nn_op op) {
   if (op == NN_OP_CONV_BACKWARD_WEIGHTS) return NN_OP_CONV;
+  if (op == NN_OP_NORM_AGAIN) return NN_OP_NORM;
   return is_backward(op) ? op - 1 : op;
 }
 
@@ -429,7 +437,7 @@ static inline void case_draw(struct op_case *c, struct op_case *forward, const s
   if (c->step.op == NN_OP_MAX_POOL) draw_pooled(maker, &c->operands[IN][NN_X]);
   if (c->step.op == NN_OP_COPY_IN) draw(maker, &c->operands[OUT][NN_Y], -1, 1);
   *forward = (struct op_case){0};
-  if (!is_backward(c->step.op) && c->step.op != NN_OP_NORM) return;
+  if (!is_backward(c->step.op) && forward_of(c->step.op) != NN_OP_NORM) return;
   forward_make(forward, c);
   if (!c->operands[IN][NN_X].present) draw(maker, &forward->operands[IN][NN_X], -1, 1);
   if (forward->step.op == NN_OP_NORM) {

@@ -295,6 +295,32 @@ static void test_norm_large_mean(void **state) {
   }
 }
 
+/* What the backward pass makes again is what the forward pass had, bit for bit. */
+static void norm_again(struct bench *b) {
+  int64_t groups;
+  struct nn_operand *x = random_map(b, &groups);
+  struct nn_step step = {.op = NN_OP_NORM, .params = &b->params, .norm = &b->norm, .relu = below(b, 2)};
+  step.training = below(b, 2);
+  make_norm(b, NN_NORM_BATCH + (enum nn_norm)below(b, 3), x->shape.c, groups);
+  step.in[NN_X] = x, step.out[NN_Y] = like(b, x);
+  if (!nn_norm_running(&b->norm, step.training)) step.out[NN_SAVED] = make_saved(b, x);
+  run(b, &step);
+  float batches = b->norm.batches ? *nn_value(&b->params, b->norm.batches) : 0;
+  struct nn_step again = step;
+  again.op = NN_OP_NORM_AGAIN;
+  again.in[NN_SAVED] = step.out[NN_SAVED], again.out[NN_SAVED] = NULL;
+  again.out[NN_Y] = like(b, x);
+  run(b, &again);
+  assert_memory_equal(step.out[NN_Y]->data, again.out[NN_Y]->data,
+                      (size_t)nn_count(x->shape) * nn_dtype_size(b->dtype));
+  if (b->norm.batches) assert_true(*nn_value(&b->params, b->norm.batches) == batches);
+}
+
+static void test_norm_again(void **state) {
+  (void)state;
+  each(norm_again, 48);
+}
+
 /* The same bits again, and a NaN or infinity spoils its channel and no other. */
 static void test_norm_nan(void **state) {
   (void)state;
@@ -326,6 +352,7 @@ int main(void) {
       cmocka_unit_test(test_norm),
       cmocka_unit_test(test_norm_backward),
       cmocka_unit_test(test_norm_large_mean),
+      cmocka_unit_test(test_norm_again),
       cmocka_unit_test(test_norm_nan),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -270,6 +270,30 @@ static void test_fusion(void **state) {
   check_fusion(NN_NORM_FROZEN, true);
 }
 
+/* What a norm makes again for the backward pass is not kept from the forward pass to there. */
+static void test_made_again(void **state) {
+  (void)state;
+  struct model m;
+  struct rng rng;
+  test_rng(&rng);
+  model_open(&m, &rng, NN_NORM_BATCH, false);
+  struct nn_program *p = compile_model(&m, (struct nn_compile_options){.training = true, .parameter_gradients = true});
+  int made_again = 0;
+  for (size_t i = 0; i < p->step_count; i++) {
+    if (p->steps[i].op != NN_OP_NORM_AGAIN) continue;
+    assert_true(i >= p->forward_count);
+    for (size_t k = 0; k < p->forward_count; k++) {
+      if (p->steps[k].op != NN_OP_NORM || p->steps[k].in[NN_X] != p->steps[i].in[NN_X]) continue;
+      const struct nn_value *y = (const struct nn_value *)p->steps[k].out[NN_Y];
+      assert_true(y->last < (int)p->forward_count);
+      made_again++;
+    }
+  }
+  assert_true(made_again > 0);
+  nn_program_free(p);
+  model_close(&m);
+}
+
 /* No two values that live at the same time share memory, but for those that were laid over each other. */
 static void test_plan(void **state) {
   (void)state;
@@ -510,6 +534,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_gradients),
       cmocka_unit_test(test_fusion),
+      cmocka_unit_test(test_made_again),
       cmocka_unit_test(test_plan),
       cmocka_unit_test(test_copies),
       cmocka_unit_test(test_frozen),

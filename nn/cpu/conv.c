@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a step holds from prepare to forget. Scratch memory is divided into `converted`, `gathered`, `packed` and
- * `plain`, of these sizes or 0, and what a call needs comes last. */
+/* What a step holds from prepare to forget. Scratch memory is divided into `converted`, `gathered`, `packed` (weights or
+ * their gradient) and `plain`, of these sizes or 0, and what a call needs comes last. */
 struct conv {
   struct conv_call call;    /* the convolution, or the matrix product that it is */
   struct conv_call convert; /* DY to the precision of X */
@@ -280,6 +280,7 @@ int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scr
                               dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0), error)) {
     goto failed;
   }
+  conv->packed += conv->pack.room;
   int arguments[CONV_OPERANDS];
   int count = list_arguments(arguments, step, product);
   int made = conv_call_create(&conv->call, context, desc, arguments, count, step->name, error);
@@ -312,19 +313,23 @@ void cpu_conv_forget(struct nn_step *step) {
 
 static int run_forward(struct conv *conv, const struct cpu_context *context, const struct nn_step *step, void *scratch,
                        struct error *error) {
-  if (conv_pack_renew(&conv->pack, context, step, scratch, error)) return -1;
-  void *memory[CONV_OPERANDS] = {step->in[NN_X]->data, conv->pack.weights, step->out[NN_Y]->data};
+  void *last = past(scratch, conv->packed);
+  void *weights = conv_pack_weights(&conv->pack, context, step, scratch, last, error);
+  if (!weights) return -1;
+  void *memory[CONV_OPERANDS] = {step->in[NN_X]->data, weights, step->out[NN_Y]->data};
   int count = 3;
   if (has_bias(step)) memory[count++] = conv->pack.bias ? conv->pack.bias : nn_value(step->params, step->bias);
   if (step->in[NN_ADDEND] && !adds_in_place(step)) memory[count++] = step->in[NN_ADDEND]->data;
-  return conv_call_run(&conv->call, context, memory, scratch, step->name, error);
+  return conv_call_run(&conv->call, context, memory, last, step->name, error);
 }
 
 static int run_data(struct conv *conv, const struct cpu_context *context, const struct nn_step *step, void *dy,
                     void *scratch, struct error *error) {
-  if (conv_pack_renew(&conv->pack, context, step, scratch, error)) return -1;
-  void *memory[] = {dy, conv->pack.weights, step->out[NN_DX]->data};
-  return conv_call_run(&conv->call, context, memory, scratch, step->name, error);
+  void *last = past(scratch, conv->packed);
+  void *weights = conv_pack_weights(&conv->pack, context, step, scratch, last, error);
+  if (!weights) return -1;
+  void *memory[] = {dy, weights, step->out[NN_DX]->data};
+  return conv_call_run(&conv->call, context, memory, last, step->name, error);
 }
 
 /* The positions that a stride visits, one after the other. */

@@ -43,19 +43,22 @@ dnnl_data_type_t conv_dtype(enum nn_dtype dtype);
 
 /* ---- conv_weights.c ---------------------------------------------------------------------------------------------- */
 
-/* A layer's weights in the form that a primitive wants, and its bias; renewed when the parameters have changed. */
+/* A layer's weights in the form that a primitive wants, and its bias. In training the parameters change before every
+ * run, so that the weights are packed for each, in scratch memory; else they are kept until the parameters change. */
 struct conv_pack {
   struct conv_call reorder;
-  void *weights;
-  float *bias; /* the norm's part, NULL without norm */
-  size_t scratch;
+  void *weights;    /* NULL in training */
+  float *bias;      /* the norm's part, NULL without norm */
+  size_t room;      /* bytes that a run needs for the weights, 0 where they are kept */
+  size_t scratch;   /* and to pack them */
   uint64_t version; /* of the parameters that are packed; 0: none */
 };
 
 int conv_pack_create(struct conv_pack *pack, const struct cpu_context *context, const struct nn_step *step,
                      onednn_const_desc canonical, onednn_const_desc packed, struct error *error);
-int conv_pack_renew(struct conv_pack *pack, const struct cpu_context *context, const struct nn_step *step,
-                    void *scratch, struct error *error);
+/* The packed weights, perhaps in `room`; NULL after a failure. */
+void *conv_pack_weights(struct conv_pack *pack, const struct cpu_context *context, const struct nn_step *step,
+                        void *room, void *scratch, struct error *error);
 void conv_pack_free(struct conv_pack *pack);
 
 /* What a folded norm multiplies output channel `channel` by. */

@@ -17,11 +17,12 @@ int conv_pack_create(struct conv_pack *pack, const struct cpu_context *context, 
   if (conv_call_reorder(&pack->reorder, context, canonical, packed, step->name, error)) return -1;
   size_t size = (dnnl_memory_desc_get_size(packed) + 63) / 64 * 64;
   size_t bias = ((size_t)step->conv.out * sizeof(float) + 63) / 64 * 64;
-  pack->weights = aligned_alloc(64, size);
+  pack->weights = step->training ? NULL : aligned_alloc(64, size);
+  pack->room = step->training ? size : 0;
   pack->bias = step->norm ? aligned_alloc(64, bias) : NULL;
   pack->scratch = pack->reorder.scratch;
   if (step->norm) pack->scratch += ((size_t)step->weight->count * sizeof(float) + 63) / 64 * 64;
-  if (pack->weights && (pack->bias || !step->norm)) return 0;
+  if ((pack->weights || step->training) && (pack->bias || !step->norm)) return 0;
   conv_pack_free(pack);
   return error_memory(error, size + bias);
 }
@@ -49,9 +50,10 @@ static void fold_norm(const struct nn_step *step, float *weights, float *bias) {
   }
 }
 
-int conv_pack_renew(struct conv_pack *pack, const struct cpu_context *context, const struct nn_step *step,
-                    void *scratch, struct error *error) {
-  if (pack->version == step->params->version) return 0;
+void *conv_pack_weights(struct conv_pack *pack, const struct cpu_context *context, const struct nn_step *step,
+                        void *room, void *scratch, struct error *error) {
+  if (pack->weights && pack->version == step->params->version) return pack->weights;
+  void *packed = pack->weights ? pack->weights : room;
   float *weights = nn_value(step->params, step->weight);
   char *reorder_scratch = scratch;
   if (step->norm) {
@@ -59,10 +61,10 @@ int conv_pack_renew(struct conv_pack *pack, const struct cpu_context *context, c
     reorder_scratch += pack->scratch - pack->reorder.scratch;
     fold_norm(step, weights, pack->bias);
   }
-  void *operands[] = {weights, pack->weights};
-  if (conv_call_run(&pack->reorder, context, operands, reorder_scratch, step->name, error)) return -1;
+  void *operands[] = {weights, packed};
+  if (conv_call_run(&pack->reorder, context, operands, reorder_scratch, step->name, error)) return NULL;
   pack->version = step->params->version;
-  return 0;
+  return packed;
 }
 
 void conv_gradient_store(const struct nn_step *step, const float *from, float *to, int64_t row) {

@@ -5,6 +5,7 @@ static size_t scratch_of(const struct nn_step *step, int threads) {
   switch (step->op) {
   case NN_OP_NORM:
   case NN_OP_NORM_BACKWARD:
+  case NN_OP_NORM_AGAIN:
     return KERNEL(norm_scratch)(step, threads);
   case NN_OP_MAX_POOL:
   case NN_OP_MAX_POOL_BACKWARD:
@@ -24,6 +25,7 @@ const struct cpu_kernels NN_KERNELS = {
         {
             [NN_OP_NORM] = KERNEL(norm),
             [NN_OP_NORM_BACKWARD] = KERNEL(norm_backward),
+            [NN_OP_NORM_AGAIN] = KERNEL(norm_again),
             [NN_OP_RELU] = KERNEL(relu),
             [NN_OP_RELU_BACKWARD] = KERNEL(relu_backward),
             [NN_OP_ADD] = KERNEL(add),

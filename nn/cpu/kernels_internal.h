@@ -12,7 +12,7 @@
 #define KERNEL_EXPAND(table, name) KERNEL_PASTE(table, name)
 #define KERNEL(name) KERNEL_EXPAND(NN_KERNELS, name)
 
-cpu_kernel KERNEL(norm), KERNEL(norm_backward);
+cpu_kernel KERNEL(norm), KERNEL(norm_backward), KERNEL(norm_again);
 cpu_kernel KERNEL(relu), KERNEL(relu_backward), KERNEL(add);
 cpu_kernel KERNEL(max_pool), KERNEL(max_pool_backward), KERNEL(average_pool), KERNEL(average_pool_backward);
 cpu_kernel KERNEL(global_pool), KERNEL(global_pool_backward), KERNEL(region_pool), KERNEL(region_pool_backward);

@@ -1,7 +1,6 @@
 /* Batch, frozen and group norm: one pass over X for its statistics, and one that normalises, adds and clips. */
 #include "nn/cpu/kernels_norm.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { BLOCK = 128 };
@@ -54,9 +53,9 @@ INLINED void sum_rows(const void *x, struct span rows, int64_t channels, const s
 static void set_coefficients(const struct norm *norm, const struct norm_part *part, int64_t group, float mean,
                              float inverse) {
   for (int64_t c = group * norm->width; c < (group + 1) * norm->width; c++) {
-    part->coefficient[0][c] = mean;
-    part->coefficient[1][c] = norm->gamma[c] * inverse;
-    part->coefficient[2][c] = norm->beta[c];
+    part->coefficient[MEAN][c] = mean;
+    part->coefficient[SCALE][c] = norm->gamma[c] * inverse;
+    part->coefficient[BIAS][c] = norm->beta[c];
   }
 }
 
@@ -92,18 +91,9 @@ static void finish_statistics(const struct norm *norm, const struct norm_part *p
   }
 }
 
-static void use_running(const struct norm *norm, const struct norm_part *part) {
-  const struct nn_norm_layer *layer = norm->step->norm;
-  const float *mean = nn_value(norm->step->params, layer->mean);
-  const float *variance = nn_value(norm->step->params, layer->variance);
-  for (int64_t c = part->groups.first; c < part->groups.last; c++) {
-    set_coefficients(norm, part, c, mean[c], (float)(1 / sqrt(variance[c] + layer->eps)));
-  }
-}
-
 INLINED void apply_rows(void *y, const void *x, const void *addend, struct span rows, int64_t channels,
                         const struct norm_part *part, bool bf16, bool add, bool relu) {
-  const float *mean = part->coefficient[0], *scale = part->coefficient[1], *bias = part->coefficient[2];
+  const float *mean = part->coefficient[MEAN], *scale = part->coefficient[SCALE], *bias = part->coefficient[BIAS];
   for (int64_t row = rows.first; row < rows.last; row++) {
     int64_t first = row * channels;
     SIMD for (int64_t c = 0; c < channels; c++) {
@@ -131,26 +121,38 @@ static void apply(const struct norm *norm, const struct norm_part *part, int64_t
 
 static void norm_thread(const struct norm *norm, int thread, int threads) {
   struct norm_part part = norm_part_of(norm, thread, threads);
+  bool measures = norm->statistics && norm->step->op == NN_OP_NORM;
   for (int64_t set = part.sets.first; set < part.sets.last; set++) {
-    if (norm->statistics) {
+    if (measures) {
       const void *x = at(norm->step->in[NN_X], set * norm->rows * norm->channels);
       FOLD(bf16, norm->bf16, sum_rows(x, part.rows, norm->channels, &part, bf16))
-      norm_wait(&part);
+    }
+    norm_wait(&part); /* for the sums, and for those who still apply the last set's coefficients */
+    if (measures) {
       finish_statistics(norm, &part, set);
-    } else if (set == part.sets.first) {
-      use_running(norm, &part);
+    } else {
+      norm_recall(norm, &part, set);
     }
     norm_wait(&part);
     apply(norm, &part, set);
   }
 }
 
-void KERNEL(norm)(const struct nn_step *step, void *scratch, int threads) {
+static struct norm run(const struct nn_step *step, void *scratch, int threads) {
   const struct norm norm = norm_open(step, step->in[NN_X], scratch);
 #pragma omp parallel num_threads(useful_threads(nn_count(step->in[NN_X]->shape), threads))
   norm_thread(&norm, omp_get_thread_num(), omp_get_num_threads());
+  return norm;
+}
+
+void KERNEL(norm)(const struct nn_step *step, void *scratch, int threads) {
+  const struct norm norm = run(step, scratch, threads);
   if (norm.statistics && step->norm->kind == NN_NORM_BATCH) {
     *nn_value(step->params, step->norm->batches) += 1;
     step->params->version++;
   }
+}
+
+void KERNEL(norm_again)(const struct nn_step *step, void *scratch, int threads) {
+  run(step, scratch, threads);
 }

@@ -4,15 +4,19 @@
 #ifndef JIGSAW_NN_CPU_KERNELS_NORM_H
 #define JIGSAW_NN_CPU_KERNELS_NORM_H
 
+#include <math.h>
+
 #include "nn/cpu/kernels_internal.h"
 
-enum { COEFFICIENTS = 6 };
+/* By channel. x^ = (x - MEAN) INVERSE, norm(x) = (x - MEAN) SCALE + BIAS; SLOPE and LEVEL are the backward pass's. */
+enum norm_coefficient { MEAN, SCALE, BIAS, SLOPE, LEVEL, INVERSE, COEFFICIENTS };
 
 struct norm {
   const struct nn_step *step;
   bool bf16;
   bool statistics; /* of this batch, in contrast to running ones */
   int64_t sets, rows, channels, stride;
+  int64_t copies;        /* sets of gradients to each set of the forward pass */
   int64_t groups, width; /* channels with the same statistics; width 1 for batch norm */
   const float *gamma, *beta;
   char *scratch;
@@ -38,6 +42,7 @@ static inline size_t norm_thread_bytes(int64_t stride) {
 static inline struct norm norm_open(const struct nn_step *step, const struct nn_operand *rows, void *scratch) {
   struct nn_shape shape = rows->shape;
   struct norm norm = {.step = step, .bf16 = rows->dtype == NN_BF16, .sets = 1, .channels = shape.c, .width = 1};
+  norm.copies = shape.n / step->in[NN_X]->shape.n;
   bool by_image = step->norm->kind == NN_NORM_GROUP || shape.n != step->in[NN_X]->shape.n;
   norm.statistics = !nn_norm_running(step->norm, step->training);
   norm.rows = shape.n * shape.h * shape.w;
@@ -94,6 +99,28 @@ static inline double norm_sum(const struct norm *norm, const struct norm_part *p
 static inline void norm_wait(const struct norm_part *part) {
   if (part->parts > 1) {
 #pragma omp barrier
+  }
+}
+
+/* The set of the forward pass that a set of the gradient belongs to. */
+static inline int64_t norm_saved_set(const struct norm *norm, int64_t set) {
+  return set / norm->copies;
+}
+
+/* The part's coefficients as the forward pass had them. */
+static inline void norm_recall(const struct norm *norm, const struct norm_part *part, int64_t set) {
+  const struct nn_step *step = norm->step;
+  const float *running_mean = nn_value(step->params, step->norm->mean);
+  const float *running_variance = nn_value(step->params, step->norm->variance);
+  const float *means = NULL;
+  if (norm->statistics) means = (const float *)step->in[NN_SAVED]->data + norm_saved_set(norm, set) * 2 * norm->groups;
+  for (int64_t c = part->groups.first * norm->width; c < part->groups.last * norm->width; c++) {
+    int64_t group = c / norm->width;
+    float inverse = means ? means[norm->groups + group] : (float)(1 / sqrt(running_variance[c] + step->norm->eps));
+    part->coefficient[MEAN][c] = means ? means[group] : running_mean[c];
+    part->coefficient[INVERSE][c] = inverse;
+    part->coefficient[SCALE][c] = norm->gamma[c] * inverse;
+    part->coefficient[BIAS][c] = norm->beta[c];
   }
 }
 

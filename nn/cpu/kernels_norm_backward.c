@@ -7,7 +7,6 @@
  * running statistics DX = scale g. */
 #include "nn/cpu/kernels_norm.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { BLOCK = 128 };
@@ -24,8 +23,6 @@ struct views {
   void *daddend, *dx;
   enum mask mask;
 };
-
-enum { MEAN, SCALE, BIAS, SLOPE, LEVEL, INVERSE };
 
 /* The gradient before ReLU and addition. */
 INLINED float gradient_at(const struct views *v, int64_t i, float mean, float scale, float bias, bool bf16, bool second,
@@ -118,15 +115,9 @@ static void write_views(const struct norm *norm, const struct norm_part *part, c
 #undef WRITE
 }
 
-/* The set of the forward pass that a set of the gradient belongs to. */
-static int64_t saved_set(const struct norm *norm, int64_t set) {
-  int64_t copies = norm->step->in[NN_DY]->shape.n / norm->step->in[NN_X]->shape.n;
-  return set / copies;
-}
-
 static struct views views_of(const struct norm *norm, int64_t set) {
   const struct nn_step *step = norm->step;
-  int64_t size = norm->rows * norm->channels, first = set * size, saved = saved_set(norm, set) * size;
+  int64_t size = norm->rows * norm->channels, first = set * size, saved = norm_saved_set(norm, set) * size;
   return (struct views){
       .x = at(step->in[NN_X], saved),
       .y = at(step->in[NN_Y], saved),
@@ -138,23 +129,6 @@ static struct views views_of(const struct norm *norm, int64_t set) {
               : step->in[NN_Y] ? MASK_BY_Y
                                : MASK_BY_SIGN,
   };
-}
-
-/* Mean, inverse, scale and bias as the forward pass had them. */
-static void recall(const struct norm *norm, const struct norm_part *part, int64_t set) {
-  const struct nn_step *step = norm->step;
-  const float *running_mean = nn_value(step->params, step->norm->mean);
-  const float *running_variance = nn_value(step->params, step->norm->variance);
-  const float *means = NULL;
-  if (norm->statistics) means = (const float *)step->in[NN_SAVED]->data + saved_set(norm, set) * 2 * norm->groups;
-  for (int64_t c = part->groups.first * norm->width; c < part->groups.last * norm->width; c++) {
-    int64_t group = c / norm->width;
-    float inverse = means ? means[norm->groups + group] : (float)(1 / sqrt(running_variance[c] + step->norm->eps));
-    part->coefficient[MEAN][c] = means ? means[group] : running_mean[c];
-    part->coefficient[INVERSE][c] = inverse;
-    part->coefficient[SCALE][c] = norm->gamma[c] * inverse;
-    part->coefficient[BIAS][c] = norm->beta[c];
-  }
 }
 
 /* From the sums of all threads to slope and level, and to the gradients of gamma and beta. */
@@ -210,7 +184,7 @@ static void write_gradients(const struct norm *norm, const struct norm_part *fir
 static void backward_set(const struct norm *norm, const struct norm_part *part, int64_t set, bool sums) {
   struct views views = views_of(norm, set);
   norm_wait(part);
-  recall(norm, part, set);
+  norm_recall(norm, part, set);
   norm_wait(part);
   if (sums) {
     sum_views(norm, part, &views);

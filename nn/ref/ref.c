@@ -25,6 +25,7 @@ static ref_operation *const operations[NN_OPS] = {
     [NN_OP_CONV_BACKWARD_WEIGHTS] = ref_conv_backward_weights,
     [NN_OP_NORM] = ref_norm,
     [NN_OP_NORM_BACKWARD] = ref_norm_backward,
+    [NN_OP_NORM_AGAIN] = ref_norm_again,
     [NN_OP_RELU] = ref_relu,
     [NN_OP_RELU_BACKWARD] = ref_relu_backward,
     [NN_OP_ADD] = ref_add,

@@ -9,7 +9,7 @@
 typedef void ref_operation(const struct nn_step *step);
 
 ref_operation ref_conv, ref_conv_backward_data, ref_conv_backward_weights;
-ref_operation ref_norm, ref_norm_backward;
+ref_operation ref_norm, ref_norm_backward, ref_norm_again;
 ref_operation ref_relu, ref_relu_backward, ref_add;
 ref_operation ref_max_pool, ref_max_pool_backward, ref_average_pool, ref_average_pool_backward;
 ref_operation ref_region_pool, ref_region_pool_backward; /* the global pools too */
