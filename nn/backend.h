@@ -47,8 +47,8 @@ enum nn_op {
   NN_OP_NORM_BACKWARD, /* g = (DY + DY2?) where Y > 0 (`relu`; without ADDEND, in[NN_Y] is NULL and the sign is that of
                         * norm(X), recomputed), else DY + DY2?. DADDEND = g, if wanted. DX from g, X, SAVED; gradients
                         * of gamma and beta where trainable. Overlays allowed: DX on DY, DADDEND on DY2. */
-  NN_OP_NORM_AGAIN,    /* Y = relu?(norm(X)), bit for bit as the forward step made it, by SAVED or running statistics, none
-                        * of which change: for a backward step that reads Y, so that the forward pass need not keep it */
+  NN_OP_NORM_AGAIN, /* Y = relu?(norm(X)), bit for bit as the forward step made it, by SAVED or running statistics, none
+                     * of which change: for a backward step that reads Y, so that the forward pass need not keep it */
 
   NN_OP_RELU,          /* Y = max(X, 0), NaN stays NaN; may overlay */
   NN_OP_RELU_BACKWARD, /* DX = DY + DY2? where Y > 0, else 0; DX may overlay DY */
