@@ -3,8 +3,9 @@
  * Zhou et al., ECCV 2020, section 3.3. A jigsaw has regions R_i with one label y_i each; C5 is a map of cells, each in
  * one region.
  *
- *   erf      the classifier on every cell, soft-label cross-entropy at every cell with the label sum_i w_i y_i (the
- * table of erf/erf.h; before the first measurement w is one-hot); the mean over a region's cells, then over the regions
+ *   erf      the classifier on every cell, soft-label cross-entropy at every cell with the label sum_i w_i y_i, w being
+ *            the table of erf/erf.h (one-hot before the first measurement); the mean over a region's cells, then over
+ *            the regions
  *   block    the mean of each region's cells, the classifier on each, cross-entropy with y_i, the mean over regions
  *   global   the mean of all cells, the classifier, cross-entropy with the y_i mixed by area
  *   classify the same with one label

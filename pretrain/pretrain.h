@@ -3,8 +3,9 @@
  *   RUN/backbone.safetensors   the backbone alone: torchvision's keys, float32, provenance as metadata
  *   RUN/checkpoints/           nn/checkpoint.h; the last two
  *   RUN/log.jsonl, loss.svg, tensorboard/   pretrain/journal.h
- *   RUN/erf/000005000.png      the receptive fields of the regions' centre cells (erf/erf.h); region-0.png ... the last
- * ones RUN/run.json               core/base: what was asked for, and what it cost RUN/DONE
+ *   RUN/erf/000005000.png      the receptive fields of the regions' centre cells (erf/erf.h)
+ *   RUN/erf/region-0.png ...   the last ones, one by one
+ *   RUN/run.json, RUN/DONE     core/base: what was asked for, and what it cost
  *
  * A run can be killed at any moment and goes on when it is asked for again: from the last checkpoint, to the same bits.
  */

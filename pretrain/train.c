@@ -102,6 +102,7 @@ static bool due(const struct trainer *t, int64_t every) {
 /* What follows the t->iteration-th step. A checkpoint comes last, so that a resumed run does nothing of it twice. */
 static int look(struct trainer *t) {
   const struct pretrain_options *o = &t->options;
+  double started = clock_seconds();
   bool line = due(t, o->log_every), measure = due(t, o->erf_every), evaluate = t->judge && due(t, o->evaluate_every);
   if (line && write_line(t)) return -1;
   if (measure && trainer_measure(t)) return -1;
@@ -110,6 +111,7 @@ static int look(struct trainer *t) {
     take_score(t);
     if (trainer_save(t)) return -1;
   }
+  t->line_started += clock_seconds() - started; /* a line tells of training alone */
   if (line) begin_line(t);
   return 0;
 }
