@@ -35,6 +35,14 @@ def record(folder):
         return json.load(f)
 
 
+def initial(folder):
+    """What was measured before the first iteration."""
+    with open(os.path.join(folder, "log.jsonl")) as f:
+        first = json.loads(f.readline())
+    return {name: [first[f"erf/{kind}_{region}"] for region in range(4)]
+            for name, kind in (("erf_area", "area"), ("erf_inside", "inside"))}
+
+
 def make_store(options, out):
     store = os.path.join(out, "store")
     if not os.path.exists(os.path.join(store, "DONE")):
@@ -66,7 +74,7 @@ def learn(title, store, out, arguments):
         majority = max(counts.values()) / max(1, sum(counts.values()))
         rows.append((objective, facts, held_out, majority))
         probes.append((objective, probe(store, out, folder, size, arguments)))
-    show(title, rows, probes)
+    show(title, initial(os.path.join(out, OBJECTIVES[0])), rows, probes)
 
 
 def probe(store, out, trained, size, arguments):
@@ -80,14 +88,17 @@ def probe(store, out, trained, size, arguments):
     return best
 
 
-def show(title, rows, probes):
+def fields(facts):
+    return " | ".join(", ".join(percent(value) for value in facts[name]) for name in ("erf_area", "erf_inside"))
+
+
+def show(title, untrained, rows, probes):
     print(f"\n### {title}\n")
     print("| objective | held-out accuracy | largest class | seconds | receptive field: 90 % of the mass, regions 0 to 3 | mass inside its region |")
     print("|---|---|---|---|---|---|")
+    print(f"| untrained | | | | {fields(untrained)} |")
     for objective, facts, held_out, majority in rows:
-        areas = ", ".join(percent(value) for value in facts["erf_area"])
-        inside = ", ".join(percent(value) for value in facts["erf_inside"])
-        print(f"| {objective} | {percent(held_out['accuracy'])} | {percent(majority)} | {facts['device_seconds']:.0f} | {areas} | {inside} |")
+        print(f"| {objective} | {percent(held_out['accuracy'])} | {percent(majority)} | {facts['device_seconds']:.0f} | {fields(facts)} |")
     print("\n| features | linear probe, held-out accuracy |\n|---|---|")
     for name, accuracy in probes:
         print(f"| {name} | {percent(accuracy)} |")

@@ -270,14 +270,18 @@ static void test_fusion(void **state) {
   check_fusion(NN_NORM_FROZEN, true);
 }
 
+static struct nn_program *training_program(struct model *m) {
+  struct rng rng;
+  test_rng(&rng);
+  model_open(m, &rng, NN_NORM_BATCH, false);
+  return compile_model(m, (struct nn_compile_options){.training = true, .parameter_gradients = true});
+}
+
 /* What a norm makes again for the backward pass is not kept from the forward pass to there. */
 static void test_made_again(void **state) {
   (void)state;
   struct model m;
-  struct rng rng;
-  test_rng(&rng);
-  model_open(&m, &rng, NN_NORM_BATCH, false);
-  struct nn_program *p = compile_model(&m, (struct nn_compile_options){.training = true, .parameter_gradients = true});
+  struct nn_program *p = training_program(&m);
   int made_again = 0;
   for (size_t i = 0; i < p->step_count; i++) {
     if (p->steps[i].op != NN_OP_NORM_AGAIN) continue;
@@ -298,10 +302,7 @@ static void test_made_again(void **state) {
 static void test_plan(void **state) {
   (void)state;
   struct model m;
-  struct rng rng;
-  test_rng(&rng);
-  model_open(&m, &rng, NN_NORM_BATCH, false);
-  struct nn_program *p = compile_model(&m, (struct nn_compile_options){.training = true, .parameter_gradients = true});
+  struct nn_program *p = training_program(&m);
   int overlaid = 0, disjoint = 0;
   for (size_t i = 0; i < p->value_count; i++) {
     const struct nn_value *a = p->values[i];
@@ -532,16 +533,11 @@ static void test_compile_errors(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_gradients),
-      cmocka_unit_test(test_fusion),
-      cmocka_unit_test(test_made_again),
-      cmocka_unit_test(test_plan),
-      cmocka_unit_test(test_copies),
-      cmocka_unit_test(test_frozen),
-      cmocka_unit_test(test_accumulate),
-      cmocka_unit_test(test_builder_errors),
-      cmocka_unit_test(test_compile_errors),
-      cmocka_unit_test(test_shared_workspace),
+      cmocka_unit_test(test_gradients),      cmocka_unit_test(test_fusion),
+      cmocka_unit_test(test_made_again),     cmocka_unit_test(test_plan),
+      cmocka_unit_test(test_copies),         cmocka_unit_test(test_frozen),
+      cmocka_unit_test(test_accumulate),     cmocka_unit_test(test_builder_errors),
+      cmocka_unit_test(test_compile_errors), cmocka_unit_test(test_shared_workspace),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
