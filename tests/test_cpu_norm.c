@@ -349,11 +349,8 @@ static void test_norm_nan(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_norm),
-      cmocka_unit_test(test_norm_backward),
-      cmocka_unit_test(test_norm_large_mean),
-      cmocka_unit_test(test_norm_again),
-      cmocka_unit_test(test_norm_nan),
+      cmocka_unit_test(test_norm),       cmocka_unit_test(test_norm_backward), cmocka_unit_test(test_norm_large_mean),
+      cmocka_unit_test(test_norm_again), cmocka_unit_test(test_norm_nan),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

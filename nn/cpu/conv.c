@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a step holds from prepare to forget. Scratch memory is divided into `converted`, `gathered`, `packed` (weights or
- * their gradient) and `plain`, of these sizes or 0, and what a call needs comes last. */
+/* What a step holds from prepare to forget. Scratch memory is divided into `converted`, `gathered`, `packed` (weights,
+ * or their gradient) and `plain`, of these sizes or 0, and what a call needs comes last. */
 struct conv {
   struct conv_call call;    /* the convolution, or the matrix product that it is */
   struct conv_call convert; /* DY to the precision of X */
