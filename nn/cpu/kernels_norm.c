@@ -49,16 +49,6 @@ INLINED void sum_rows(const void *x, struct span rows, int64_t channels, const s
   }
 }
 
-/* Mean, scale and bias of the channels of one group. */
-static void set_coefficients(const struct norm *norm, const struct norm_part *part, int64_t group, float mean,
-                             float inverse) {
-  for (int64_t c = group * norm->width; c < (group + 1) * norm->width; c++) {
-    part->coefficient[MEAN][c] = mean;
-    part->coefficient[SCALE][c] = norm->gamma[c] * inverse;
-    part->coefficient[BIAS][c] = norm->beta[c];
-  }
-}
-
 static void update_running(const struct norm *norm, int64_t channel, double mean, double variance) {
   const struct nn_norm_layer *layer = norm->step->norm;
   double momentum = layer->momentum, count = (double)norm->rows;
@@ -81,7 +71,7 @@ static void finish_statistics(const struct norm *norm, const struct norm_part *p
     double mean = sum / count, variance = square / count - mean * mean;
     if (variance < 0) variance = 0;
     float inverse = (float)(1 / sqrt(variance + norm->step->norm->eps));
-    set_coefficients(norm, part, group, (float)mean, inverse);
+    norm_set_group(norm, part, group, (float)mean, inverse);
     if (saved) {
       float *to = (float *)saved->data + set * 2 * norm->groups + group;
       to[0] = (float)mean;

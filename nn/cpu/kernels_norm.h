@@ -107,20 +107,27 @@ static inline int64_t norm_saved_set(const struct norm *norm, int64_t set) {
   return set / norm->copies;
 }
 
-/* The part's coefficients as the forward pass had them. */
+/* What the channels of a group are normalised by. */
+static inline void norm_set_group(const struct norm *norm, const struct norm_part *part, int64_t group, float mean,
+                                  float inverse) {
+  for (int64_t c = group * norm->width; c < (group + 1) * norm->width; c++) {
+    part->coefficient[MEAN][c] = mean;
+    part->coefficient[INVERSE][c] = inverse;
+    part->coefficient[SCALE][c] = norm->gamma[c] * inverse;
+    part->coefficient[BIAS][c] = norm->beta[c];
+  }
+}
+
+/* The part's coefficients as the forward pass had them. By running statistics every channel is a group. */
 static inline void norm_recall(const struct norm *norm, const struct norm_part *part, int64_t set) {
   const struct nn_step *step = norm->step;
   const float *running_mean = nn_value(step->params, step->norm->mean);
   const float *running_variance = nn_value(step->params, step->norm->variance);
   const float *means = NULL;
   if (norm->statistics) means = (const float *)step->in[NN_SAVED]->data + norm_saved_set(norm, set) * 2 * norm->groups;
-  for (int64_t c = part->groups.first * norm->width; c < part->groups.last * norm->width; c++) {
-    int64_t group = c / norm->width;
-    float inverse = means ? means[norm->groups + group] : (float)(1 / sqrt(running_variance[c] + step->norm->eps));
-    part->coefficient[MEAN][c] = means ? means[group] : running_mean[c];
-    part->coefficient[INVERSE][c] = inverse;
-    part->coefficient[SCALE][c] = norm->gamma[c] * inverse;
-    part->coefficient[BIAS][c] = norm->beta[c];
+  for (int64_t g = part->groups.first; g < part->groups.last; g++) {
+    float inverse = means ? means[norm->groups + g] : (float)(1 / sqrt(running_variance[g] + step->norm->eps));
+    norm_set_group(norm, part, g, means ? means[g] : running_mean[g], inverse);
   }
 }
 
