@@ -10,15 +10,7 @@ import sys
 import unittest
 
 import support
-
-try:
-    import numpy
-    import torch
-    import torchvision
-    from safetensors.torch import save_file
-except ImportError as missing:
-    print(f"{missing.name} is missing: skipped")
-    sys.exit(support.SKIPPED)
+from network_support import numpy, save_file, settle, torch, torchvision
 
 TEMPLATES = {  # size, stride, regions: x, y, w, h
     "paper": (224, 32, [(0, 0, 64, 64), (64, 0, 160, 64), (0, 64, 64, 160), (64, 64, 160, 160)]),
@@ -175,18 +167,15 @@ class Fields(unittest.TestCase):
         return numpy.fromfile(out, dtype=numpy.float32).reshape(-1, size, size).astype(numpy.float64)
 
     def check_f32(self, arch, size, count, device, copies):
-        """Now and then another order of summation switches a ReLU, and fields jump: not in each of three networks."""
-        worst = []
-        for _ in range(3):
+        for _ in range(60):
             model, images = random_model(arch), torch.randn(count, 3, size, size)
-            reference = autograd_fields(model, images)
-            error = relative(self.measure(arch, model, images, device, "f32", copies), reference)
-            worst.append(error.max())
-            print(f"{arch} {size} {device}: median {numpy.median(error):.1e}, largest {worst[-1]:.1e}", file=sys.stderr)
-            self.assertLess(worst[-1], 0.1)
-            if worst[-1] < 1e-4:
-                return
-        self.fail(f"fields differ by {worst}")
+            if settle(model, images) > 3e-6:
+                break
+        else:
+            self.fail(f"{arch}: no image without a near tie in 60 attempts")
+        error = relative(self.measure(arch, model, images, device, "f32", copies), autograd_fields(model, images))
+        print(f"{arch} {size} {device}: median {numpy.median(error):.1e}, largest {error.max():.1e}", file=sys.stderr)
+        self.assertLess(error.max(), 1e-5)
 
     def test_every_cell(self):
         self.check_f32("resnet18", 224 if support.SCALE >= 1 else 96, 1, "cpu", 0)

@@ -6,7 +6,6 @@ and running statistics. And bf16 against our own float32.
 JIGSAW_TEST_SCALE below 1 leaves most backbones out; from 2 on, batches and pictures are larger.
 """
 
-import copy
 import unittest
 
 from network_support import RESNETS, VGGS, error, ours, prepared, theirs, torch
@@ -44,7 +43,6 @@ def bound(name):
 class NetworksTest(unittest.TestCase):
     def compare(self, arch, norm, *arguments, training=True):
         net, images, labels = prepared(arch, norm, COUNT, size_of(arch, norm), training, SEED)
-        before = copy.deepcopy(net)
         mode = "--training" if training else "--no-training"
         (found,) = ours(net, images, labels, ["--arch", arch, "--norm", norm, mode, *arguments])
         reference = theirs(net, images, labels)
@@ -53,20 +51,7 @@ class NetworksTest(unittest.TestCase):
         for name, value in reference.items():
             if name.endswith("num_batches_tracked"):
                 self.assertEqual(float(found[name]), float(value), name)
-        wrong = {name: e for name, e in errors(found, reference).items() if not e <= bound(name)}
-        if wrong:
-            self.compare_exactly(found, reference, theirs(before.double(), images.double(), labels), wrong)
-
-    def compare_exactly(self, found, single, double, wrong):
-        """Through many batch norms of few pictures float32 itself may be off by more. Then float64 is the truth, and float32
-        PyTorch the measure: we may be as far off as 4 times its largest error, for a sum taken in another order rounds
-        otherwise (oneDNN's over NHWC up to 3 times as much in VGG-19; `ref` a fifth)."""
-        outputs = {kind: max(e for n, e in errors(single, double).items() if bound(n) == kind) for kind in (OUTPUTS, GRADIENTS)}
-        mine = errors(found, double)
-        for name in wrong:
-            limit = max(bound(name), 4 * outputs[bound(name)])
-            self.assertLess(limit, 10 * bound(name), f"{name}: float32 is of no use here")
-            self.assertLessEqual(mine[name], limit, name)
+        self.assertFalse({name: e for name, e in errors(found, reference).items() if not e <= bound(name)})
 
     def compare_all(self, cases, **keywords):
         for arch, norm in cases:

@@ -3,6 +3,7 @@
     python3 tests/python/test_torch_sgd.py FOLDER-OF-THE-TOOLS
 """
 
+import copy
 import unittest
 
 from network_support import error, nn, ours, prepared, tensors, torch
@@ -35,29 +36,55 @@ def arguments(steps, **options):
     return words
 
 
-class SgdTest(unittest.TestCase):
-    def run_both(self, arch, norm, steps, dtype, seed=SEED, batch=4, size=32, **options):
-        net, images, labels = prepared(arch, norm, batch, size, True, seed)
-        start = {name: value.clone() for name, value in tensors(net).items()}
-        (found,) = ours(net, images, labels, ["--arch", arch, "--norm", norm, *arguments(steps, **options)])
-        net = net.to(dtype)
-        losses, norms = torch_steps(net, images.to(dtype), labels, steps, **options)
-        return found, start, tensors(net), losses, norms
+def run(net, images, labels, steps, off=0.0, **options):
+    """Where torch's SGD takes a copy of the network whose weights begin off by that part of them: how far each moved, the
+    losses and the norms of the gradients."""
+    net = copy.deepcopy(net)
+    with torch.no_grad():
+        for value in net.parameters():
+            value *= 1 + off * torch.randn(value.shape)
+    start = {name: value.clone() for name, value in tensors(net).items()}
+    losses, norms = torch_steps(net, images, labels, steps, **options)
+    return {name: value - start[name] for name, value in tensors(net).items()}, losses, norms
 
-    def strays(self, seed, **options):
-        """After three steps: the parameters whose values did not move as far as torch's, within a hundredth of their tensor's
-        largest move and the rounding of the values themselves."""
-        found, start, end, _, norms = self.run_both("resnet18", "gn", 3, torch.float64, seed, **options)
-        names = [] if error(found["norms"], norms) < 1e-3 else ["norms"]
-        for name, value in end.items():
-            moved, expected = found[f"value:{name}"].double() - start[name].double(), value - start[name].double()
-            limit = 0.01 * expected.abs().max() + 4 * 2**-24 * value.abs().max()
-            if not (moved - expected).abs().max() <= limit:
-                names.append(name)
-        return names
+
+def strays(moves, expected, part, rounding):
+    """The parameters that moved otherwise than by that part of their tensor's largest move, and rounding."""
+    return [name for name, move in expected.items() if not (moves[name] - move).abs().max() <= part * move.abs().max() + rounding[name]]
+
+
+class SgdTest(unittest.TestCase):
+    """A ReLU on the edge that switches on the way, in one program alone, parts the ways of two right programs. So networks
+    are taken on which torch's SGD hardly notices that every weight begins off by the rounding of float32."""
+
+    OFF = 1e-7
+
+    def calm(self, arch, norm, size, is_calm):
+        """The first of random networks on which that holds."""
+        for attempt in range(40):
+            net, images, labels = prepared(arch, norm, 4, size, True, SEED + attempt)
+            if is_calm(net, images, labels):
+                return net, images, labels
+        return self.fail(f"{arch} {norm}: no calm network")
+
+    def compare_moves(self, **options):
+        """After three steps, with float64's: to a hundredth, for what rounding adds to a difference of two values."""
+        found = {}
+
+        def is_calm(net, images, labels):
+            wide = copy.deepcopy(net).double(), images.double(), labels
+            found["double"] = run(*wide, 3, **options)
+            moves = found["double"][0]
+            return not strays(run(*wide, 3, off=self.OFF, **options)[0], moves, 0.001, dict.fromkeys(moves, 0))
+
+        net, images, labels = self.calm("resnet18", "gn", 32, is_calm)
+        (mine,) = ours(net, images, labels, ["--arch", "resnet18", "--norm", "gn", *arguments(3, **options)])
+        moves = {name: mine[f"value:{name}"].double() - value for name, value in tensors(net).items()}
+        rounding = {name: 4 * 2**-24 * float(value.abs().max()) for name, value in tensors(net).items()}
+        self.assertFalse(strays(moves, found["double"][0], 0.01, rounding))
+        self.assertLess(error(mine["norms"], found["double"][2]), 1e-3)
 
     def test_options(self):
-        """A ReLU on the edge may switch after a step in one program alone: a few runs in a hundred, but not two in a row."""
         for options in (
             {"lr": 0.01},
             {"lr": 0.01, "momentum": 0.9},
@@ -66,24 +93,25 @@ class SgdTest(unittest.TestCase):
             {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.3},
         ):
             with self.subTest(**options):
-                self.assertFalse(self.strays(SEED, **options) and self.strays(SEED + 1, **options))
+                self.compare_moves(**options)
 
-    def distance(self, seed, arch, norm, batch, size):
-        """Between our losses and PyTorch's over twenty steps with momentum and decay."""
-        found, _, _, losses, _ = self.run_both(arch, norm, 20, torch.float32, seed, batch, size, lr=0.002, momentum=0.9,
-                                               weight_decay=1e-4)
-        self.assertLess(float(losses[-1]), 0.9 * float(losses[0]), "nothing was learned")
-        return float(((found["losses"].double() - losses) / losses.clamp(min=1)).abs().max())
+    def compare_losses(self, arch, norm, size, lr):
+        options, found = {"lr": lr, "momentum": 0.9, "weight_decay": 1e-4}, {}
+
+        def is_calm(*problem):
+            found["single"] = losses = run(*problem, 20, **options)[1]
+            return all((run(*problem, 20, off=self.OFF, **options)[1] - losses).abs().max() < 1e-4 for _ in range(2))
+
+        problem = self.calm(arch, norm, size, is_calm)
+        losses = found["single"]
+        self.assertLess(float(losses[-1]), 0.95 * float(losses[0]), "nothing was learned")
+        (mine,) = ours(*problem, ["--arch", arch, "--norm", norm, *arguments(20, **options)])
+        self.assertLess(float((mine["losses"] - losses).abs().max()), 1e-3)
 
     def test_losses(self):
-        """1e-3 at most, but where a ReLU switches on the way in one program alone: not in each of three runs."""
-        for arch, norm, batch, size in (("resnet18", "bn", 16, 64), ("resnet50", "gn", 8, 64), ("vgg11", "none", 4, 32)):
+        for arch, norm, size, lr in (("resnet18", "bn", 64, 0.01), ("resnet50", "gn", 64, 0.01), ("vgg11", "none", 32, 0.0003)):
             with self.subTest(arch=arch, norm=norm):
-                distances = []
-                while len(distances) < 3 and not (distances and distances[-1] < 1e-3):
-                    distances.append(self.distance(SEED + len(distances), arch, norm, batch, size))
-                    self.assertLess(distances[-1], 1e-2)
-                self.assertLess(distances[-1], 1e-3)
+                self.compare_losses(arch, norm, size, lr)
 
 
 if __name__ == "__main__":
