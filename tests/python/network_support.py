@@ -178,16 +178,26 @@ def batch(count, size, generator):
     return images, torch.randint(0, CLASSES, (count,), generator=generator)
 
 
+def settled(make, *arguments):
+    """The first of the networks, with images, that make() gives on which every choice is clear of the noise after settling."""
+    for _ in range(60):
+        made = make(*arguments)
+        if settle(*made[:2]) > 3e-6:
+            return made
+    raise RuntimeError(f"{make.__name__}{arguments}: near ties in each of 60 attempts")
+
+
+def random_problem(arch, norm, count, size, training, generator):
+    """A network with random parameters, images, labels."""
+    net = network(arch, norm).train(training)
+    randomise(net, generator)
+    return net, *batch(count, size, generator)
+
+
 def prepared(arch, norm, count, size, training, seed):
     """A network with random parameters, and a batch on which its gradients can be compared."""
     generator = torch.manual_seed(seed)  # the one that layers are initialised with
-    for _ in range(60):
-        net = network(arch, norm).train(training)
-        randomise(net, generator)
-        images, labels = batch(count, size, generator)
-        if settle(net, images) > 3e-6:
-            return net, images, labels
-    raise RuntimeError(f"{arch} {norm}: no batch without a near tie in 60 attempts")
+    return settled(random_problem, arch, norm, count, size, training, generator)
 
 
 def ours(net, images, labels, *variants):

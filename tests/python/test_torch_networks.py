@@ -83,9 +83,9 @@ class NetworksTest(unittest.TestCase):
 class Bf16Test(unittest.TestCase):
     """A value rounded to bf16 is off by 2^-9 relative at most, by 2^-9 / sqrt(3) as a root mean square. Along a path such
     errors add up like random steps. A layer rounds four times: its input, its weights, and before and after its norm. So L
-    layers make sqrt(4 L) 2^-9 / sqrt(3); and batch norm over a few pictures magnifies (by 3 where it was looked at): 5 times
-    that is allowed. A part e of the ReLUs, e being that error, switches in each layer, and with them that part of the
-    gradient's energy: a gradient is off by a small multiple of sqrt(e)."""
+    layers make e = sqrt(4 L) 2^-9 / sqrt(3); 0.6 to 1.8 times that was seen, for batch norm over a few pictures magnifies: 3 times are
+    allowed. A part e of the ReLUs switches in each layer, and with them that part of the gradient's energy: a gradient is off
+    by a small multiple of sqrt(e); 0.1 to 3.9 times was seen, and 5 times are allowed."""
 
     DEPTHS = {"resnet18": (5, 9, 13, 17, 18), "resnet50": (10, 22, 40, 49, 50), "vgg11_bn": (2, 4, 6, 8, 9)}
 
@@ -98,13 +98,13 @@ class Bf16Test(unittest.TestCase):
         arguments = ["--arch", arch, "--norm", norm, "--training"]
         single, half = ours(net, images, labels, arguments, [*arguments, "--precision", "bf16"])
         for name, depth in zip(("C2", "C3", "C4", "C5", "logits"), self.DEPTHS[arch]):
-            limit = 5 * (4 * depth) ** 0.5 * 2**-9 / 3**0.5
-            self.assertLess(self.distance(half[name], single[name]), limit, name)
+            expected = (4 * depth) ** 0.5 * 2**-9 / 3**0.5
+            self.assertLess(self.distance(half[name], single[name]), 3 * expected, name)
             self.assertGreater(self.distance(half[name], single[name]), 1e-4, "this was not bf16")
-        self.assertLess(abs(float(half["loss"] - single["loss"])), limit * float(single["logits"].abs().max()))
+        self.assertLess(abs(float(half["loss"] - single["loss"])), 3 * expected * float(single["logits"].abs().max()))
         for name, value in single.items():
             if name.startswith("gradient:") and value is reference_of(name, single):
-                self.assertLess(self.distance(half[name], value), 2 * limit**0.5, name)
+                self.assertLess(self.distance(half[name], value), 5 * expected**0.5, name)
 
     def test_bf16(self):
         for arch, norm in (("resnet18", "bn"), ("resnet18", "gn"), ("resnet50", "bn"), ("vgg11_bn", "bn")):

@@ -1,13 +1,25 @@
 """SGD against torch.optim.SGD: the way each parameter goes in a few steps, and the losses of twenty.
 
-    python3 tests/python/test_torch_sgd.py FOLDER-OF-THE-TOOLS
+    python3 tests/python/test_torch_sgd.py FOLDER-OF-THE-TOOLS [unittest's arguments]
+
+JIGSAW_TEST_SCALE below 1 leaves most options and networks out.
 """
 
 import copy
 import unittest
 
 from network_support import error, nn, ours, prepared, tensors, torch
-from support import SEED, main
+from support import SCALE, SEED, main
+
+OPTIONS = (
+    {"lr": 0.01},
+    {"lr": 0.01, "momentum": 0.9},
+    {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1, "decay_all": True},
+    {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.3},
+)
+NETWORKS = (("resnet18", "bn", 64, 0.01), ("resnet50", "gn", 32, 0.01), ("vgg11", "none", 32, 0.0003))  # size, learning rate
+OFF = 1e-7  # relative rounding of float32
 
 
 def torch_steps(net, images, labels, steps, lr, momentum=0.0, nesterov=False, weight_decay=0.0, decay_all=False, clip=0.0):
@@ -48,68 +60,50 @@ def run(net, images, labels, steps, off=0.0, **options):
     return {name: value - start[name] for name, value in tensors(net).items()}, losses, norms
 
 
-def strays(moves, expected, part, rounding):
-    """The parameters that moved otherwise than by that part of their tensor's largest move, and rounding."""
+def strays(moves, expected, part, net):
+    """The parameters that moved otherwise than by that part of their tensor's largest move, and the rounding of a value."""
+    rounding = {name: 4 * 2**-24 * value.abs().max() for name, value in tensors(net).items()}
     return [name for name, move in expected.items() if not (moves[name] - move).abs().max() <= part * move.abs().max() + rounding[name]]
 
 
+def problems(arch, norm, size):
+    """Random networks and batches, to take the first on which torch's SGD hardly notices that every weight begins off by the
+    rounding of float32: else a ReLU on the edge may switch on the way, in one program alone, and part two right ways."""
+    for attempt in range(40):
+        yield prepared(arch, norm, 4, size, True, SEED + attempt)
+    raise RuntimeError(f"{arch} {norm}: 40 networks, and none is calm")
+
+
 class SgdTest(unittest.TestCase):
-    """A ReLU on the edge that switches on the way, in one program alone, parts the ways of two right programs. So networks
-    are taken on which torch's SGD hardly notices that every weight begins off by the rounding of float32."""
-
-    OFF = 1e-7
-
-    def calm(self, arch, norm, size, is_calm):
-        """The first of random networks on which that holds."""
-        for attempt in range(40):
-            net, images, labels = prepared(arch, norm, 4, size, True, SEED + attempt)
-            if is_calm(net, images, labels):
-                return net, images, labels
-        return self.fail(f"{arch} {norm}: no calm network")
-
     def compare_moves(self, **options):
-        """After three steps, with float64's: to a hundredth, for what rounding adds to a difference of two values."""
-        found = {}
-
-        def is_calm(net, images, labels):
+        """Of three steps, with float64's."""
+        for net, images, labels in problems("resnet18", "gn", 32):
             wide = copy.deepcopy(net).double(), images.double(), labels
-            found["double"] = run(*wide, 3, **options)
-            moves = found["double"][0]
-            return not strays(run(*wide, 3, off=self.OFF, **options)[0], moves, 0.001, dict.fromkeys(moves, 0))
-
-        net, images, labels = self.calm("resnet18", "gn", 32, is_calm)
-        (mine,) = ours(net, images, labels, ["--arch", "resnet18", "--norm", "gn", *arguments(3, **options)])
-        moves = {name: mine[f"value:{name}"].double() - value for name, value in tensors(net).items()}
-        rounding = {name: 4 * 2**-24 * float(value.abs().max()) for name, value in tensors(net).items()}
-        self.assertFalse(strays(moves, found["double"][0], 0.01, rounding))
-        self.assertLess(error(mine["norms"], found["double"][2]), 1e-3)
+            expected, _, norms = run(*wide, 3, **options)
+            if not strays(run(*wide, 3, off=OFF, **options)[0], expected, 0.001, net):
+                break
+        (found,) = ours(net, images, labels, ["--arch", "resnet18", "--norm", "gn", *arguments(3, **options)])
+        moves = {name: found[f"value:{name}"].double() - value for name, value in tensors(net).items()}
+        self.assertFalse(strays(moves, expected, 0.01, net))
+        self.assertLess(error(found["norms"], norms), 1e-3)
 
     def test_options(self):
-        for options in (
-            {"lr": 0.01},
-            {"lr": 0.01, "momentum": 0.9},
-            {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
-            {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1, "decay_all": True},
-            {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.3},
-        ):
+        for options in OPTIONS if SCALE >= 1 else OPTIONS[-1:]:
             with self.subTest(**options):
                 self.compare_moves(**options)
 
     def compare_losses(self, arch, norm, size, lr):
-        options, found = {"lr": lr, "momentum": 0.9, "weight_decay": 1e-4}, {}
-
-        def is_calm(*problem):
-            found["single"] = losses = run(*problem, 20, **options)[1]
-            return all((run(*problem, 20, off=self.OFF, **options)[1] - losses).abs().max() < 1e-4 for _ in range(2))
-
-        problem = self.calm(arch, norm, size, is_calm)
-        losses = found["single"]
+        options = {"lr": lr, "momentum": 0.9, "weight_decay": 1e-4}
+        for problem in problems(arch, norm, size):
+            losses = run(*problem, 20, **options)[1]
+            if all((run(*problem, 20, off=OFF, **options)[1] - losses).abs().max() < 1e-4 for _ in range(2)):
+                break
         self.assertLess(float(losses[-1]), 0.95 * float(losses[0]), "nothing was learned")
-        (mine,) = ours(*problem, ["--arch", arch, "--norm", norm, *arguments(20, **options)])
-        self.assertLess(float((mine["losses"] - losses).abs().max()), 1e-3)
+        (found,) = ours(*problem, ["--arch", arch, "--norm", norm, *arguments(20, **options)])
+        self.assertLess(float((found["losses"] - losses).abs().max()), 1e-3)
 
     def test_losses(self):
-        for arch, norm, size, lr in (("resnet18", "bn", 64, 0.01), ("resnet50", "gn", 64, 0.01), ("vgg11", "none", 32, 0.0003)):
+        for arch, norm, size, lr in NETWORKS if SCALE >= 1 else NETWORKS[-1:]:
             with self.subTest(arch=arch, norm=norm):
                 self.compare_losses(arch, norm, size, lr)
 
