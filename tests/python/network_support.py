@@ -112,7 +112,7 @@ def randomise(net, generator):
     if isinstance(net, Vgg) and net.training:
         for before, layer in itertools.pairwise(net.features):
             if isinstance(layer, nn.BatchNorm2d):
-                layer.bias.data += 1 + 9 * layer.bias.data  # 0 to 2
+                layer.bias.data.mul_(10).add_(1)  # 0 to 2
                 if before.in_channels > 3:
                     before.weight.data *= torch.rand(before.weight.shape, generator=generator) < 1 / 8
 

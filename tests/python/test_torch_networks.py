@@ -83,9 +83,10 @@ class NetworksTest(unittest.TestCase):
 class Bf16Test(unittest.TestCase):
     """A value rounded to bf16 is off by 2^-9 relative at most, by 2^-9 / sqrt(3) as a root mean square. Along a path such
     errors add up like random steps. A layer rounds four times: its input, its weights, and before and after its norm. So L
-    layers make e = sqrt(4 L) 2^-9 / sqrt(3); 0.6 to 1.8 times that was seen, for batch norm over a few pictures magnifies: 3 times are
-    allowed. A part e of the ReLUs switches in each layer, and with them that part of the gradient's energy: a gradient is off
-    by a small multiple of sqrt(e), to 2.4 in ResNets; to 5.6 in VGGs, whose pools switch as well: 4 and 8 are allowed."""
+    layers make e = sqrt(4 L) 2^-9 / sqrt(3). Of that 0.6 to 1.8 times was seen, since batch norm over a few pictures
+    magnifies: 3 times are allowed. A part e of the ReLUs switches in each layer, and with them that part of the gradient's
+    energy: a gradient is off by a small multiple of sqrt(e), up to 2.4 in ResNets, and up to 5.6 in VGGs, whose pools switch
+    as well: 4 and 8 are allowed."""
 
     DEPTHS = {"resnet18": (5, 9, 13, 17, 18), "resnet50": (10, 22, 40, 49, 50), "vgg11_bn": (2, 4, 6, 8, 9)}
 
