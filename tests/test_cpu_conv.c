@@ -424,6 +424,11 @@ static void test_network_shapes(void **state) {
       {.x = {1, 9, 9, 64}, .conv = {64, 3, 1, 2, 2, 1, false}},
       {.x = {3, 7, 7, 256}, .conv = {96, 1, 1, 0, 1, 1, true}},
       {.x = {2, 9, 8, 256}, .conv = {128, 1, 2, 0, 1, 1, false}},
+      {.x = {1, 6, 7, 128}, .conv = {160, 3, 2, 1, 1, 1, false}},
+      {.x = {1, 9, 7, 128}, .conv = {130, 2, 3, 1, 2, 1, true}},
+      {.x = {2, 1, 2, 16}, .conv = {48, 2, 2, 1, 2, 1, true}, .addend = true, .in_place = true},
+      {.x = {2, 1, 2, 16}, .conv = {48, 2, 2, 1, 2, 1, true}, .addend = true},
+      {.x = {2, 1, 2, 16}, .conv = {48, 2, 2, 1, 2, 1, true}},
   };
   for (size_t i = 0; i < COUNT_OF(problems); i++) {
     for (int dtype = 0; dtype < (has_bf16() ? 2 : 1); dtype++) {

@@ -26,22 +26,33 @@ static enum nn_dtype dtype_out(const struct nn_step *step) {
   return step->op == NN_OP_CONV ? step->out[NN_Y]->dtype : map_in(step)->dtype;
 }
 
-static bool is_pointwise(const struct nn_conv *conv) {
-  return conv->kernel == 1 && conv->pad == 0 && conv->groups == 1;
+/* What a kernel sees at one position. */
+static int64_t window(const struct nn_step *step) {
+  return map_in(step)->shape.c * step->conv.kernel * step->conv.kernel;
 }
 
 /* Which steps are made a matrix product, with a row for every position; by rule, since a choice by the clock would not
- * give the same bits every time. bench/conv.c measures each choice.
- *   - Convolutions are made for maps, and slow on a vector.
- *   - A weight gradient has to be unpacked from a convolution's own form, which costs where it is large and the rows
- *     are few.
- *   - oneDNN's weight gradients for kernel 1 do not use AMX, its products do. */
+ * give the same bits every time. bench/conv.c measures each choice. A product is faster than oneDNN's convolution
+ *   - on a vector, for convolutions are made for maps;
+ *   - for a weight gradient that is large and has few rows, since it needs no unpacking; in float32 and with AMX, which
+ *     oneDNN's weight gradients for kernel 1 do not use, for all of kernel 1;
+ *   - with a stride, in float32, and for a data gradient to more channels.
+ * Where a kernel or a stride is larger than 1, what it sees has to be gathered first. */
 static bool is_product(const struct nn_step *step) {
   struct nn_shape x = map_in(step)->shape, y = map_out(step)->shape;
-  if (!is_pointwise(&step->conv)) return false;
-  if (step->op != NN_OP_CONV_BACKWARD_WEIGHTS) return step->conv.stride == 1 && x.h * x.w == 1;
-  if (map_in(step)->dtype == NN_BF16 && cpu_has_isa(dnnl_cpu_isa_avx512_core_amx)) return true;
-  return y.n * y.h * y.w * 128 < x.c * y.c;
+  const struct nn_conv *conv = &step->conv;
+  bool f32 = map_in(step)->dtype == NN_F32, amx = !f32 && cpu_has_isa(dnnl_cpu_isa_avx512_core_amx);
+  bool pointwise = conv->kernel == 1 && conv->pad == 0, vector = x.h * x.w == 1;
+  if (conv->groups > 1) return false;
+  switch (step->op) {
+  case NN_OP_CONV:
+    return pointwise && (vector || (f32 && conv->stride > 1));
+  case NN_OP_CONV_BACKWARD_DATA:
+    return pointwise && conv->stride == 1 && (vector || (f32 && x.c > y.c));
+  default:
+    if (y.n * y.h * y.w * 128 < x.c * y.c) return pointwise || (conv->stride > 1 && !amx);
+    return pointwise ? f32 || amx : f32 && conv->stride > 1 && x.c >= 64;
+  }
 }
 
 /* ---- supports ---------------------------------------------------------------------------------------------------- */
@@ -64,12 +75,13 @@ int cpu_conv_supports(const struct nn_device *device, const struct nn_step *step
 /* Descriptions of the operands of one step: of a convolution, or of a matrix product a x b = y. */
 struct descriptions {
   onednn_desc x, weights, canonical, bias, y, addend;
+  onednn_desc made; /* the weight gradient that a product makes, where it is not canonical */
   dnnl_primitive_attr_t attr;
   dnnl_post_ops_t post_ops;
 };
 
 static void descriptions_free(struct descriptions *d) {
-  onednn_desc descs[] = {d->x, d->weights, d->canonical, d->bias, d->y, d->addend};
+  onednn_desc descs[] = {d->x, d->weights, d->canonical, d->bias, d->y, d->addend, d->made};
   for (size_t i = 0; i < COUNT_OF(descs); i++) {
     if (descs[i]) dnnl_memory_desc_destroy(descs[i]);
   }
@@ -118,11 +130,11 @@ static void describe_maps(struct descriptions *d, const struct nn_step *step) {
     d->addend = conv_desc_nhwc(step->in[NN_ADDEND]->shape, step->in[NN_ADDEND]->dtype);
 }
 
-/* Y = X W^T, DX = DY W, DW = DY^T X, one row for every position. */
+/* Y = X W^T, DX = DY W, DW = DY^T X, one row for every position, X being what the kernel sees there. */
 static void describe_product(struct descriptions *d, const struct nn_step *step) {
   struct nn_shape x = map_in(step)->shape, y = map_out(step)->shape;
   dnnl_data_type_t in = conv_dtype(map_in(step)->dtype), out = conv_dtype(dtype_out(step));
-  int64_t rows = y.n * y.h * y.w, wide = step->conv.out;
+  int64_t rows = y.n * y.h * y.w, wide = step->conv.out, seen = window(step);
   if (step->op == NN_OP_CONV) {
     d->x = conv_desc(2, (int64_t[]){rows, x.c}, in, dnnl_ab);
     d->weights = conv_desc(2, (int64_t[]){x.c, wide}, in, dnnl_format_tag_any);
@@ -135,18 +147,30 @@ static void describe_product(struct descriptions *d, const struct nn_step *step)
     d->y = conv_desc(2, (int64_t[]){rows, x.c}, in, dnnl_ab);
   } else {
     d->x = conv_desc(2, (int64_t[]){wide, rows}, out, dnnl_ba);
-    d->weights = conv_desc(2, (int64_t[]){rows, x.c}, in, dnnl_ab);
-    d->y = conv_desc(2, (int64_t[]){wide, x.c}, dnnl_f32, dnnl_ab);
+    d->weights = conv_desc(2, (int64_t[]){rows, seen}, in, dnnl_ab);
+    d->y = conv_desc(2, (int64_t[]){wide, seen}, dnnl_f32, dnnl_ab);
+    if (seen > x.c) {
+      int64_t dims[] = {wide, x.c, step->conv.kernel, step->conv.kernel};
+      d->made = conv_desc(4, dims, dnnl_f32, dnnl_ohwi);
+      d->canonical = conv_desc(4, dims, dnnl_f32, dnnl_oihw);
+    }
   }
   if (has_bias(step)) d->bias = conv_desc(2, (int64_t[]){1, wide}, dnnl_f32, dnnl_ab);
   if (step->in[NN_ADDEND] && !adds_in_place(step))
     d->addend = conv_desc(2, (int64_t[]){rows, wide}, conv_dtype(step->in[NN_ADDEND]->dtype), dnnl_ab);
 }
 
+/* Whether the kernel sees nothing but padding somewhere: before the map, or with its taps on both sides of it. */
+static bool sees_nothing(const struct nn_step *step) {
+  const struct nn_conv *conv = &step->conv;
+  struct nn_shape x = map_in(step)->shape;
+  return conv->pad > conv->dilation * (conv->kernel - 1) || x.h < conv->dilation || x.w < conv->dilation;
+}
+
 /* Implementations that give wrong results, found by tests with random shapes and NaN in and behind all memory:
  *   - 2.6's gemm reads the addend in the wrong order where channels are last;
  *   - 2.6's brgconv multiplies what is left in its scratch by 0 where channels do not fill a vector or the stride jumps
- *     over some: NaN;
+ *     over some: NaN; and forgets the bias of sums in place where all that the kernel sees is padding;
  *   - jit_bf16's weight gradient, in 2.6 and 3.2, sums what is left there where the map is narrower than the stride;
  *   - jit_bf16_1x1 takes channels in pairs, and reads one number past the end of an odd number of them. */
 static bool is_wrong(const_dnnl_primitive_desc_t desc, const struct descriptions *d, const struct nn_step *step) {
@@ -158,7 +182,8 @@ static bool is_wrong(const_dnnl_primitive_desc_t desc, const struct descriptions
   if (step->op == NN_OP_CONV_BACKWARD_WEIGHTS) return !strncmp(name, "jit_bf16:", 9) && x.w < conv->stride;
   if (d->addend && strstr(name, "gemm")) return true;
   if (by_pairs) return x.c / conv->groups % 2;
-  return !strncmp(name, "brgconv:", 8) && (x.c / conv->groups % 16 || conv->kernel < conv->stride);
+  if (strncmp(name, "brgconv:", 8)) return false;
+  return x.c / conv->groups % 16 || conv->kernel < conv->stride || (adds_in_place(step) && sees_nothing(step));
 }
 
 static dnnl_status_t describe(dnnl_primitive_desc_t *desc, const struct cpu_context *context,
@@ -239,16 +264,17 @@ static int prepare_convert(struct conv *conv, const struct cpu_context *context,
   return result;
 }
 
+static size_t gathered_size(const struct nn_step *step) {
+  struct nn_shape y = map_out(step)->shape;
+  return rounded((size_t)(y.n * y.h * y.w * window(step)) * nn_dtype_size(map_in(step)->dtype));
+}
+
 /* Where the weight gradient passes on its way to the parameter's block. */
 static int prepare_gradient(struct conv *conv, const struct nn_device *device, const struct nn_step *step,
                             onednn_const_desc made, onednn_const_desc canonical, struct error *error) {
   if (canonical && !dnnl_memory_desc_equal(made, canonical)) {
     conv->packed = rounded(dnnl_memory_desc_get_size(made));
     if (conv_call_reorder(&conv->unpack, device->context, made, canonical, step->name, error)) return -1;
-  }
-  if (!canonical && step->conv.stride > 1) {
-    struct nn_shape y = map_out(step)->shape;
-    conv->gathered = rounded((size_t)(y.n * y.h * y.w * map_in(step)->shape.c) * nn_dtype_size(map_in(step)->dtype));
   }
   if (step->norm || step->accumulate) conv->plain = rounded((size_t)step->weight->count * sizeof(float));
   if (step->bias) {
@@ -272,10 +298,11 @@ int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scr
                    error)) {
     goto failed;
   }
+  if (product && (step->conv.stride > 1 || step->conv.kernel > 1)) conv->gathered = gathered_size(step);
   if (map_out(step)->dtype != dtype_out(step) && prepare_convert(conv, context, step, error)) goto failed;
   if (step->op == NN_OP_CONV_BACKWARD_WEIGHTS) {
     onednn_const_desc made = dnnl_primitive_desc_query_md(desc, dnnl_query_diff_weights_md, 0);
-    if (prepare_gradient(conv, device, step, product ? d.y : made, d.canonical, error)) goto failed;
+    if (prepare_gradient(conv, device, step, product ? d.made : made, d.canonical, error)) goto failed;
   } else if (conv_pack_create(&conv->pack, context, step, d.canonical,
                               dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0), error)) {
     goto failed;
@@ -311,12 +338,36 @@ void cpu_conv_forget(struct nn_step *step) {
 
 /* ---- run --------------------------------------------------------------------------------------------------------- */
 
+/* What the kernel sees at each position, one after the other; padding is 0. */
+static void gather(const struct nn_step *step, char *to) {
+  struct nn_shape x = step->in[NN_X]->shape, y = map_out(step)->shape;
+  const struct nn_conv *conv = &step->conv;
+  int64_t size = x.c * (int64_t)nn_dtype_size(step->in[NN_X]->dtype), taps = (int64_t)conv->kernel * conv->kernel;
+  const char *from = step->in[NN_X]->data;
+#pragma omp parallel for
+  for (int64_t row = 0; row < y.n * y.h; row++) {
+    char *out = to + row * y.w * taps * size;
+    for (int64_t i = 0; i < y.w * taps; i++, out += size) {
+      int64_t h = row % y.h * conv->stride - conv->pad + i % taps / conv->kernel * conv->dilation;
+      int64_t w = i / taps * conv->stride - conv->pad + i % conv->kernel * conv->dilation;
+      if (h >= 0 && h < x.h && w >= 0 && w < x.w) {
+        memcpy(out, from + ((row / y.h * x.h + h) * x.w + w) * size, (size_t)size);
+      } else {
+        memset(out, 0, (size_t)size);
+      }
+    }
+  }
+}
+
 static int run_forward(struct conv *conv, const struct cpu_context *context, const struct nn_step *step, void *scratch,
                        struct error *error) {
+  void *x = conv->gathered ? scratch : step->in[NN_X]->data;
+  if (conv->gathered) gather(step, scratch);
+  scratch = past(scratch, conv->gathered);
   void *last = past(scratch, conv->packed);
   void *weights = conv_pack_weights(&conv->pack, context, step, scratch, last, error);
   if (!weights) return -1;
-  void *memory[CONV_OPERANDS] = {step->in[NN_X]->data, weights, step->out[NN_Y]->data};
+  void *memory[CONV_OPERANDS] = {x, weights, step->out[NN_Y]->data};
   int count = 3;
   if (has_bias(step)) memory[count++] = conv->pack.bias ? conv->pack.bias : nn_value(step->params, step->bias);
   if (step->in[NN_ADDEND] && !adds_in_place(step)) memory[count++] = step->in[NN_ADDEND]->data;
@@ -332,28 +383,11 @@ static int run_data(struct conv *conv, const struct cpu_context *context, const 
   return conv_call_run(&conv->call, context, memory, last, step->name, error);
 }
 
-/* The positions that a stride visits, one after the other. */
-static void gather(const struct nn_step *step, char *to) {
-  struct nn_shape x = step->in[NN_X]->shape, y = step->in[NN_DY]->shape;
-  int64_t size = x.c * (int64_t)nn_dtype_size(step->in[NN_X]->dtype), stride = step->conv.stride;
-  const char *from = step->in[NN_X]->data;
-#pragma omp parallel for
-  for (int64_t row = 0; row < y.n * y.h; row++) {
-    int64_t first = (row / y.h * x.h + row % y.h * stride) * x.w;
-    for (int64_t w = 0; w < y.w; w++) {
-      memcpy(to + (row * y.w + w) * size, from + (first + w * stride) * size, (size_t)size);
-    }
-  }
-}
-
 static int run_weights(struct conv *conv, const struct nn_device *device, const struct nn_step *step, void *dy,
                        void *scratch, struct error *error) {
-  void *x = step->in[NN_X]->data;
-  if (conv->gathered) {
-    gather(step, scratch);
-    x = scratch;
-    scratch = past(scratch, conv->gathered);
-  }
+  void *x = conv->gathered ? scratch : step->in[NN_X]->data;
+  if (conv->gathered) gather(step, scratch);
+  scratch = past(scratch, conv->gathered);
   float *weight = nn_gradient(step->params, step->weight), *bias = nn_gradient(step->params, step->bias);
   void *last = past(scratch, conv->packed + conv->plain);
   if (weight) {
