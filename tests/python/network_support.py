@@ -96,10 +96,11 @@ def is_norm(module):
     return isinstance(module, (nn.BatchNorm2d, nn.GroupNorm, FrozenBatchNorm2d))
 
 
-def randomise(net, generator):
+def randomise(net, generator, sparse):
     """Norms as training may leave them. Batch norm over few pictures magnifies the rounding of what comes before it, so that
     float32 would not suffice through fifty of them. So the last one of a residual block is small; and VGGs, which have no
-    residuals, get ReLUs that let most of it pass, and only an eighth of the weights, for sums with less rounding."""
+    residuals, get ReLUs that let most of it pass, and only an eighth of the weights, for sums with less rounding, where
+    they are `sparse`."""
     bottleneck = isinstance(net, ResNet) and isinstance(net.net.layer1[0], resnet.Bottleneck)
     last = "bn3.weight" if bottleneck else "bn2.weight"
     for name, value in net.state_dict().items():
@@ -109,7 +110,7 @@ def randomise(net, generator):
                 value.copy_(0.2 * random - 0.1)
             else:
                 value.copy_(0.01 + 0.05 * random if name.endswith(last) and "layer" in name else 0.5 + random)
-    if isinstance(net, Vgg) and net.training:
+    if isinstance(net, Vgg) and sparse:
         for before, layer in itertools.pairwise(net.features):
             if isinstance(layer, nn.BatchNorm2d):
                 layer.bias.data.mul_(10).add_(1)  # 0 to 2
@@ -187,17 +188,17 @@ def settled(make, *arguments):
     raise RuntimeError(f"{make.__name__}{arguments}: near ties in each of 60 attempts")
 
 
-def random_problem(arch, norm, count, size, training, generator):
+def random_problem(arch, norm, count, size, training, generator, sparse):
     """A network with random parameters, images, labels."""
     net = network(arch, norm).train(training)
-    randomise(net, generator)
+    randomise(net, generator, sparse)
     return net, *batch(count, size, generator)
 
 
 def prepared(arch, norm, count, size, training, seed):
     """A network with random parameters, and a batch on which its gradients can be compared."""
     generator = torch.manual_seed(seed)  # the one that layers are initialised with
-    return settled(random_problem, arch, norm, count, size, training, generator)
+    return settled(random_problem, arch, norm, count, size, training, generator, training)
 
 
 def ours(net, images, labels, *variants):

@@ -6,9 +6,10 @@ and running statistics. And bf16 against our own float32.
 JIGSAW_TEST_SCALE below 1 leaves most backbones out; from 2 on, batches and pictures are larger.
 """
 
+import copy
 import unittest
 
-from network_support import RESNETS, VGGS, error, ours, prepared, theirs, torch
+from network_support import RESNETS, VGGS, error, nn, ours, prepared, random_problem, theirs, torch
 from support import SCALE, SEED, main
 
 OUTPUTS, GRADIENTS = 1e-5, 1e-4  # how far float32 may be off, relative to a tensor's largest magnitude
@@ -80,36 +81,66 @@ class NetworksTest(unittest.TestCase):
                 self.compare("resnet18", norm, "--device", "ref")
 
 
-class Bf16Test(unittest.TestCase):
-    """A value rounded to bf16 is off by 2^-9 relative at most, by 2^-9 / sqrt(3) as a root mean square. Along a path such
-    errors add up like random steps. A layer rounds four times: its input, its weights, and before and after its norm. So L
-    layers make e = sqrt(4 L) 2^-9 / sqrt(3). Of that 0.6 to 1.8 times was seen, since batch norm over a few pictures
-    magnifies: 3 times are allowed. A part e of the ReLUs switches in each layer, and with them that part of the gradient's
-    energy: a gradient is off by a small multiple of sqrt(e), up to 2.4 in ResNets, and up to 5.6 in VGGs, whose pools switch
-    as well: 4 and 8 are allowed."""
+class Rounding(torch.autograd.Function):
+    """To bf16, and the gradient too."""
 
-    DEPTHS = {"resnet18": (5, 9, 13, 17, 18), "resnet50": (10, 22, 40, 49, 50), "vgg11_bn": (2, 4, 6, 8, 9)}
+    @staticmethod
+    def forward(context, x):
+        return x.bfloat16().float()
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient.bfloat16().float()
+
+
+class GradientRounding(Rounding):
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+
+
+def rounded(net):
+    """The network as bf16 makes it: weights, pictures, and what is stored between layers, are rounded; logits are float32."""
+    net = copy.deepcopy(net)
+    first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
+    for name, module in net.named_modules():
+        linear = isinstance(module, nn.Linear)
+        if linear or isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.bfloat16().float()
+        if linear or module is first:
+            module.register_forward_pre_hook(lambda module, inputs: (Rounding.apply(inputs[0]),))
+        if isinstance(module, (nn.Conv2d, nn.ReLU)) or name.endswith("downsample.1"):
+            module.register_forward_hook(lambda module, inputs, output: Rounding.apply(output))
+        if linear:
+            module.register_forward_hook(lambda module, inputs, output: GradientRounding.apply(output))
+    return net
+
+
+class Bf16Test(unittest.TestCase):
+    """bf16 is as far from our float32 as PyTorch's float32 with the same values rounded is from PyTorch's without. Maps have
+    so many elements that both distances were the same within 3 %; logits and gradients have fewer, and ReLUs and pools that
+    switch make their errors less regular: 0.47 to 1.53 times was seen in 80 networks. Ten elements, of a bias, say nothing."""
+
+    MAPS, OTHERS, ENOUGH = (0.9, 1.1), (0.3, 2.5), 32
 
     @staticmethod
     def distance(found, expected):
         return float((found - expected).norm() / expected.norm())
 
     def compare(self, arch, norm):
-        net, images, labels = prepared(arch, norm, COUNT, size_of(arch, norm), True, SEED)
+        net, images, labels = random_problem(arch, norm, COUNT, SIZE, True, torch.manual_seed(SEED), sparse=False)
         arguments = ["--arch", arch, "--norm", norm, "--training"]
         single, half = ours(net, images, labels, arguments, [*arguments, "--precision", "bf16"])
-        for name, depth in zip(("C2", "C3", "C4", "C5", "logits"), self.DEPTHS[arch]):
-            expected = (4 * depth) ** 0.5 * 2**-9 / 3**0.5
-            self.assertLess(self.distance(half[name], single[name]), 3 * expected, name)
-            self.assertGreater(self.distance(half[name], single[name]), 1e-4, "this was not bf16")
-        self.assertLess(abs(float(half["loss"] - single["loss"])), 3 * expected * float(single["logits"].abs().max()))
-        multiple = 8 if arch.startswith("vgg") else 4
-        for name, value in single.items():
-            if name.startswith("gradient:") and value is reference_of(name, single):
-                self.assertLess(self.distance(half[name], value), multiple * expected**0.5, name)
+        reference, noisy = theirs(net, images, labels), theirs(rounded(net), images, labels)
+        for name, value in reference.items():
+            if name.startswith("value:") or value.numel() < self.ENOUGH or value is not reference_of(name, reference):
+                continue
+            ratio = self.distance(half[name], single[name]) / self.distance(noisy[name], value)
+            least, most = self.MAPS if name.startswith("C") else self.OTHERS
+            self.assertTrue(least < ratio < most, f"{name}: {ratio:.2f} times the distance that rounding makes")
 
     def test_bf16(self):
-        for arch, norm in (("resnet18", "bn"), ("resnet18", "gn"), ("resnet50", "bn"), ("vgg11_bn", "bn")):
+        for arch, norm in (("resnet18", "bn"), ("resnet18", "gn"), ("resnet50", "bn"), ("vgg11_bn", "bn"), ("vgg11_bn", "gn")):
             with self.subTest(arch=arch, norm=norm):
                 self.compare(arch, norm)
 
