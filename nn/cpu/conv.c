@@ -182,7 +182,7 @@ static bool is_wrong(const_dnnl_primitive_desc_t desc, const struct descriptions
   if (step->op == NN_OP_CONV_BACKWARD_WEIGHTS) return !strncmp(name, "jit_bf16:", 9) && x.w < conv->stride;
   if (d->addend && strstr(name, "gemm")) return true;
   if (by_pairs) return x.c / conv->groups % 2;
-  if (strncmp(name, "brgconv:", 8)) return false;
+  if (strncmp(name, "brgconv:", 8) != 0) return false;
   return x.c / conv->groups % 16 || conv->kernel < conv->stride || (adds_in_place(step) && sees_nothing(step));
 }
 

@@ -96,11 +96,10 @@ def is_norm(module):
     return isinstance(module, (nn.BatchNorm2d, nn.GroupNorm, FrozenBatchNorm2d))
 
 
-def randomise(net, generator, sparse):
+def randomise(net, generator, calm):
     """Norms as training may leave them. Batch norm over few pictures magnifies the rounding of what comes before it, so that
-    float32 would not suffice through fifty of them. So the last one of a residual block is small; and VGGs, which have no
-    residuals, get ReLUs that let most of it pass, and only an eighth of the weights, for sums with less rounding, where
-    they are `sparse`."""
+    float32 would not suffice through fifty of them. So the last one of a residual block is small; and where they shall be
+    `calm`, VGGs, which have no residuals, get ReLUs that let most of it pass."""
     bottleneck = isinstance(net, ResNet) and isinstance(net.net.layer1[0], resnet.Bottleneck)
     last = "bn3.weight" if bottleneck else "bn2.weight"
     for name, value in net.state_dict().items():
@@ -110,21 +109,30 @@ def randomise(net, generator, sparse):
                 value.copy_(0.2 * random - 0.1)
             else:
                 value.copy_(0.01 + 0.05 * random if name.endswith(last) and "layer" in name else 0.5 + random)
-    if isinstance(net, Vgg) and sparse:
-        for before, layer in itertools.pairwise(net.features):
+    if calm and isinstance(net, Vgg):
+        for layer in net.features:
             if isinstance(layer, nn.BatchNorm2d):
                 layer.bias.data.mul_(10).add_(1)  # 0 to 2
-                if before.in_channels > 3:
-                    before.weight.data *= torch.rand(before.weight.shape, generator=generator) < 1 / 8
+
+
+def thin_out(net, generator):
+    """Leaves VGGs with batch norm an eighth of their weights, for sums with less rounding."""
+    for before, layer in itertools.pairwise(net.features if isinstance(net, Vgg) else ()):
+        if isinstance(layer, nn.BatchNorm2d) and before.in_channels > 3:
+            before.weight.data *= torch.rand(before.weight.shape, generator=generator) < 1 / 8
+
+
+class NearTie(Exception):
+    """A choice that the noise of float32 may turn."""
 
 
 class Settler:
     """Makes gradients comparable. Where a ReLU's input, or the lead of a pool's winner, is as small as the noise of float32,
     two right programs may choose differently, and gradients jump. So one pass through the network moves biases to where
-    zero falls into a gap of each ReLU's inputs, by channel, and measures how near a choice is after that."""
+    zero falls into a gap of each ReLU's inputs, by channel, and ends at a choice that is too near even then."""
 
     def __init__(self, net):
-        self.margin, self.bias, self.depth, self.hooks = float("inf"), None, 0, []
+        self.bias, self.depth, self.hooks = None, 0, []
         plain = not any(is_norm(module) for module in net.modules())
         for name, module in net.named_modules():
             if "downsample" not in name and (is_norm(module) or plain and isinstance(module, nn.Conv2d)):
@@ -138,6 +146,11 @@ class Settler:
         self.bias = module.bias.data
         self.depth += 1
 
+    def check(self, margin):
+        """The margin of a choice, in units of a channel's deviation."""
+        if not margin > 3e-6:
+            raise NearTie
+
     def shift(self, module, inputs):
         z, zero = inputs[0], torch.zeros(())
         values = z.transpose(0, 1).flatten(1).sort(1).values
@@ -148,7 +161,7 @@ class Settler:
         shift = torch.where(gap.gather(1, best) > 0, -middle.gather(1, best), zero)[:, 0]
         self.bias += shift
         z = z + shift[:, None, None]
-        self.margin = min(self.margin, float((z.abs().amin((0, 2, 3)) / deviation[:, 0]).min()) / 30)  # deeper, so noisier
+        self.check(float((z.abs().amin((0, 2, 3)) / deviation[:, 0]).min()) / 30)  # deeper, so noisier
         return (z,)
 
     def measure_pool(self, pool, inputs):
@@ -156,7 +169,7 @@ class Settler:
         windows = nn.functional.unfold(x.flatten(0, 1)[:, None], pool.kernel_size, 1, pool.padding, pool.stride)
         best = windows.topk(2, 1).values
         lead = (best[:, 0] - best[:, 1])[best[:, 0] > 0]
-        self.margin = min(self.margin, float(lead.min() / x.std()) / self.depth)  # each layer adds noise
+        self.check(float(lead.min() / x.std()) / self.depth)  # each layer adds noise
 
     def close(self):
         for hook in self.hooks:
@@ -164,12 +177,16 @@ class Settler:
 
 
 def settle(net, images):
-    """The margin reached, in units of a channel's deviation."""
+    """Whether every choice is clear of the noise, once biases have moved."""
     settler = Settler(net)
-    with torch.no_grad():
-        net(images)
-    settler.close()
-    return settler.margin
+    try:
+        with torch.no_grad():
+            net(images)
+    except NearTie:
+        return False
+    finally:
+        settler.close()
+    return True
 
 
 def batch(count, size, generator):
@@ -183,22 +200,24 @@ def settled(make, *arguments):
     """The first of the networks, with images, that make() gives on which every choice is clear of the noise after settling."""
     for _ in range(60):
         made = make(*arguments)
-        if settle(*made[:2]) > 3e-6:
+        if settle(*made[:2]):
             return made
-    raise RuntimeError(f"{make.__name__}{arguments}: near ties in each of 60 attempts")
+    raise RuntimeError(f"{make.__name__}: near ties in each of 60 attempts")
 
 
-def random_problem(arch, norm, count, size, training, generator, sparse):
-    """A network with random parameters, images, labels."""
-    net = network(arch, norm).train(training)
-    randomise(net, generator, sparse)
+def random_problem(net, count, size, generator, calm):
+    """The network with random norms and biases, images, labels."""
+    randomise(net, generator, calm)
     return net, *batch(count, size, generator)
 
 
 def prepared(arch, norm, count, size, training, seed):
     """A network with random parameters, and a batch on which its gradients can be compared."""
     generator = torch.manual_seed(seed)  # the one that layers are initialised with
-    return settled(random_problem, arch, norm, count, size, training, generator, training)
+    net = network(arch, norm).train(training)
+    if training:
+        thin_out(net, generator)
+    return settled(random_problem, net, count, size, generator, training)
 
 
 def ours(net, images, labels, *variants):

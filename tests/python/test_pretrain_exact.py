@@ -8,11 +8,11 @@ import time
 
 import support
 
-ITERATIONS = 24
+ITERATIONS = support.scaled(24, 12)
 KILLS = support.scaled(30, 3)
 # A network as of old at the smallest canvas: 64 x 64 has four cells.
 OPTIONS = ["--arch", "resnet18", "--template", "64:32", "--batch", 4, "--iterations", ITERATIONS, "--checkpoint-every", 3,
-           "--erf-every", 8, "--erf-images", 2, "--evaluate-every", 12, "--held-out-images", 8, "--held-out", 0.2, "--log-every", 4]
+           "--erf-every", ITERATIONS // 3, "--erf-images", 2, "--evaluate-every", ITERATIONS // 2, "--held-out-images", 8, "--held-out", 0.2, "--log-every", 4]
 
 
 class Exact(support.ToolTest):

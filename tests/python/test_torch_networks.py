@@ -9,7 +9,7 @@ JIGSAW_TEST_SCALE below 1 leaves most backbones out; from 2 on, batches and pict
 import copy
 import unittest
 
-from network_support import RESNETS, VGGS, error, nn, ours, prepared, random_problem, theirs, torch
+from network_support import RESNETS, VGGS, error, network, nn, ours, prepared, random_problem, theirs, torch
 from support import SCALE, SEED, main
 
 OUTPUTS, GRADIENTS = 1e-5, 1e-4  # how far float32 may be off, relative to a tensor's largest magnitude
@@ -128,7 +128,8 @@ class Bf16Test(unittest.TestCase):
         return float((found - expected).norm() / expected.norm())
 
     def compare(self, arch, norm):
-        net, images, labels = random_problem(arch, norm, COUNT, SIZE, True, torch.manual_seed(SEED), sparse=False)
+        generator = torch.manual_seed(SEED)
+        net, images, labels = random_problem(network(arch, norm).train(), COUNT, SIZE, generator, calm=False)
         arguments = ["--arch", arch, "--norm", norm, "--training"]
         single, half = ours(net, images, labels, arguments, [*arguments, "--precision", "bf16"])
         reference, noisy = theirs(net, images, labels), theirs(rounded(net), images, labels)
