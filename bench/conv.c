@@ -5,12 +5,14 @@
  *   bench_conv [--batch 16] [--threads N] [--precision f32|bf16] [--seconds 0.3] [--all]
  *
  * Contestants take turns; the best time of each counts. "limit" is the sum of the best contestants, weighted by how
- * often a layer occurs. One thread is timed by its own processor time, so that other work on the machine counts less.
+ * often a layer occurs; "arithmetic" is what their multiply-adds would take from registers (peak.h). One thread is
+ * timed by its own processor time, so that other work on the machine counts less.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "bench/peak.h"
 #include "nn/backend.h"
 #include "nn/cpu/onednn.h"
 
@@ -258,6 +260,10 @@ static void leave(struct bench *bench) {
   bench->count = 0;
 }
 
+static double layer_flops(const struct bench *bench) {
+  return 2.0 * (double)nn_count(bench->y) * (double)(bench->layer->in * bench->layer->kernel * bench->layer->kernel);
+}
+
 static int bench_layer(struct bench *bench, double *limit, double *own, struct error *error) {
   const struct layer *l = bench->layer;
   int64_t size = (l->size - 1) / l->stride + 1;
@@ -271,7 +277,7 @@ static int bench_layer(struct bench *bench, double *limit, double *own, struct e
   }
   int best = result ? -1 : measure(bench, &ours, error);
   if (best >= 0) {
-    double flops = 2.0 * (double)nn_count(bench->y) * (double)(l->in * l->kernel * l->kernel);
+    double flops = layer_flops(bench);
     *limit = bench->contestants[best].best, *own = ours.best;
     printf("%4lld -> %4lld k%d s%d %3d  %-21s %8.2f ms %6.0f GFLOP/s  limit %8.2f  %4.0f %%  %s\n", (long long)l->in,
            (long long)l->out, l->kernel, l->stride, l->size, nn_op_name(bench->kind), *own * 1e3, flops / *own * 1e-9,
@@ -287,7 +293,8 @@ static int bench_layer(struct bench *bench, double *limit, double *own, struct e
 }
 
 static int bench_all(struct bench *bench, struct error *error) {
-  double limits[3][2] = {{0}}, own[3][2] = {{0}};
+  double limits[3][2] = {{0}}, own[3][2] = {{0}}, flops[2] = {0};
+  double peak = peak_flops(bench->dtype, bench->device.threads);
   for (size_t i = 0; i < COUNT_OF(layers); i++) {
     bench->layer = &layers[i];
     for (int kind = 0; kind < 3; kind++) {
@@ -298,6 +305,7 @@ static int bench_all(struct bench *bench, struct error *error) {
       for (int net = 0; net < 2; net++) {
         limits[kind][net] += limit * layers[i].count[net];
         own[kind][net] += seconds * layers[i].count[net];
+        flops[net] += layer_flops(bench) * layers[i].count[net];
       }
     }
   }
@@ -311,6 +319,9 @@ static int bench_all(struct bench *bench, struct error *error) {
     }
     printf("ResNet-%s %s %-21s ours %7.1f ms, limit %7.1f ms, %3.0f %%\n", net ? "18" : "50",
            nn_dtype_name(bench->dtype), "all", total * 1e3, limit * 1e3, limit / total * 100);
+    if (peak == 0) continue;
+    printf("ResNet-%s %s %-21s %.1f ms at %.0f GFLOP/s\n", net ? "18" : "50", nn_dtype_name(bench->dtype), "arithmetic",
+           flops[net] / peak * 1e3, peak * 1e-9);
   }
   return 0;
 }

@@ -4,7 +4,7 @@
 
 PyTorch runs eagerly and compiled, channels_last, bf16 by autocast; its best result counts. Without --python a virtual environment with
 the newest PyTorch is made in build/torch (several GB). The limit is bench_conv's: each convolution alone, with the fastest of oneDNN's
-implementations.
+implementations; below it is what their multiply-adds would take from registers.
 """
 
 import argparse
@@ -37,11 +37,13 @@ def run(command):
 
 
 def limits(precision, arguments):
-    """Milliseconds of all convolutions alone, each with the fastest of oneDNN's implementations, by network."""
+    """Milliseconds of all convolutions alone, each with the fastest of oneDNN's implementations, and of their arithmetic, by
+    network."""
     out = subprocess.run([tool("bench_conv"), "--precision", precision, "--batch", str(arguments.batch), "--threads",
                           str(arguments.threads)], check=True, capture_output=True, text=True).stdout
     sums = re.findall(r"^ResNet-(\d+) \w+ all .*limit\s+([\d.]+) ms", out, re.M)
-    return {"resnet" + depth: float(value) for depth, value in sums}
+    arithmetic = dict(re.findall(r"^ResNet-(\d+) \w+ arithmetic\s+([\d.]+) ms", out, re.M))
+    return {"resnet" + depth: (float(value), float(arithmetic.get(depth, "nan"))) for depth, value in sums}
 
 
 def contest(arch, precision, python, arguments):
@@ -67,7 +69,8 @@ def show(arch, precision, results, limit, arguments):
     ours = statistics.median(medians["jigsaw"])
     memory = {name: max(result["peak_mib"] for result in runs) for name, runs in results.items() if runs}
     rates = ", ".join(f"{name} {arguments.batch / statistics.median(seconds):.2f}" for name, seconds in medians.items())
-    print(f"| {arch} {precision} | {rates} | **{ratio:.2f} x** {best} | {100 * limit / (1e3 * ours):.0f} % | "
+    parts = " | ".join(f"{100 * part / (1e3 * ours):.0f} %" for part in limit)
+    print(f"| {arch} {precision} | {rates} | **{ratio:.2f} x** {best} | {parts} | "
           f"{memory['jigsaw']} of {memory[best]} MiB, {100 * memory['jigsaw'] / memory[best]:.0f} % |")
 
 
@@ -83,7 +86,7 @@ def main():
     arguments = parser.parse_args()
     python = arguments.python or newest_torch()
     print(machine())
-    print("\n| | img/s | against PyTorch's best | of the convolutions alone | peak memory |\n|---|---|---|---|---|")
+    print("\n| | img/s | against PyTorch's best | of the convolutions alone | of arithmetic | peak memory |\n|---|---|---|---|---|---|")
     for precision in arguments.precision:
         limit = limits(precision, arguments)
         for arch in arguments.arch:
