@@ -429,6 +429,7 @@ static void test_network_shapes(void **state) {
       {.x = {2, 1, 2, 16}, .conv = {48, 2, 2, 1, 2, 1, true}, .addend = true, .in_place = true},
       {.x = {2, 1, 2, 16}, .conv = {48, 2, 2, 1, 2, 1, true}, .addend = true},
       {.x = {2, 1, 2, 16}, .conv = {48, 2, 2, 1, 2, 1, true}},
+      {.x = {1, 1, 1, 38}, .conv = {38, 1, 3, 0, 1, 38, false}, .norm = true, .addend = true, .relu = true},
   };
   for (size_t i = 0; i < COUNT_OF(problems); i++) {
     for (int dtype = 0; dtype < (has_bf16() ? 2 : 1); dtype++) {

@@ -168,7 +168,8 @@ static bool sees_nothing(const struct nn_step *step) {
 }
 
 /* Implementations that give wrong results, found by tests with random shapes and NaN in and behind all memory:
- *   - 2.6's gemm reads the addend in the wrong order where channels are last;
+ *   - 2.6's gemm reads the addend in the wrong order where channels are last, and brdgmm_dw that of a single position
+ *     beyond the first 16 channels;
  *   - 2.6's brgconv multiplies what is left in its scratch by 0 where channels do not fill a vector or the stride jumps
  *     over some: NaN; and forgets the bias of sums in place where all that the kernel sees is padding;
  *   - jit_bf16's weight gradient, in 2.6 and 3.2, sums what is left there where the map is narrower than the stride;
@@ -180,7 +181,7 @@ static bool is_wrong(const_dnnl_primitive_desc_t desc, const struct descriptions
   bool by_pairs = !strncmp(name, "jit_bf16_1x1:", 13);
   if (step->op == NN_OP_CONV_BACKWARD_DATA) return by_pairs && conv->out / conv->groups % 2;
   if (step->op == NN_OP_CONV_BACKWARD_WEIGHTS) return !strncmp(name, "jit_bf16:", 9) && x.w < conv->stride;
-  if (d->addend && strstr(name, "gemm")) return true;
+  if (d->addend && (strstr(name, "gemm") || strstr(name, "brdgmm"))) return true;
   if (by_pairs) return x.c / conv->groups % 2;
   if (strncmp(name, "brgconv:", 8) != 0) return false;
   return x.c / conv->groups % 16 || conv->kernel < conv->stride || (adds_in_place(step) && sees_nothing(step));
