@@ -339,32 +339,48 @@ void cpu_conv_forget(struct nn_step *step) {
 
 /* ---- run --------------------------------------------------------------------------------------------------------- */
 
-/* What the kernel sees at each position, one after the other; padding is 0. */
-static void gather(const struct nn_step *step, char *to) {
-  struct nn_shape x = step->in[NN_X]->shape, y = map_out(step)->shape;
-  const struct nn_conv *conv = &step->conv;
-  int64_t size = x.c * (int64_t)nn_dtype_size(step->in[NN_X]->dtype), taps = (int64_t)conv->kernel * conv->kernel;
-  const char *from = step->in[NN_X]->data;
-#pragma omp parallel for
-  for (int64_t row = 0; row < y.n * y.h; row++) {
-    char *out = to + row * y.w * taps * size;
-    for (int64_t i = 0; i < y.w * taps; i++, out += size) {
-      int64_t h = row % y.h * conv->stride - conv->pad + i % taps / conv->kernel * conv->dilation;
-      int64_t w = i / taps * conv->stride - conv->pad + i % conv->kernel * conv->dilation;
-      if (h >= 0 && h < x.h && w >= 0 && w < x.w) {
-        memcpy(out, from + ((row / y.h * x.h + h) * x.w + w) * size, (size_t)size);
+/* What the kernel sees of an image at one position, whose first tap is at h, w; padding is 0. */
+static void gather_window(const struct nn_conv *conv, struct nn_shape x, size_t size, const char *image, int64_t h,
+                          int64_t w, char *to) {
+  for (int64_t kh = h; kh < h + conv->kernel * conv->dilation; kh += conv->dilation) {
+    for (int64_t kw = w; kw < w + conv->kernel * conv->dilation; kw += conv->dilation, to += size) {
+      if (kh >= 0 && kh < x.h && kw >= 0 && kw < x.w) {
+        memcpy(to, image + (size_t)(kh * x.w + kw) * size, size);
       } else {
-        memset(out, 0, (size_t)size);
+        memset(to, 0, size);
       }
     }
   }
 }
 
+/* Every position's window, one after the other. */
+static void gather(const struct nn_step *step, char *to) {
+  struct nn_shape x = step->in[NN_X]->shape, y = map_out(step)->shape;
+  const struct nn_conv *conv = &step->conv;
+  size_t element = nn_dtype_size(step->in[NN_X]->dtype), size = (size_t)x.c * element;
+  const char *from = step->in[NN_X]->data;
+#pragma omp parallel for
+  for (int64_t row = 0; row < y.n * y.h; row++) {
+    const char *image = from + (size_t)(row / y.h * x.h * x.w) * size;
+    char *out = to + (size_t)(row * y.w * window(step)) * element;
+    for (int64_t column = 0; column < y.w; column++, out += (size_t)window(step) * element) {
+      gather_window(conv, x, size, image, row % y.h * conv->stride - conv->pad, column * conv->stride - conv->pad, out);
+    }
+  }
+}
+
+/* X as the call wants it: itself, or gathered into scratch memory, of which that part is taken. */
+static void *take_windows(const struct conv *conv, const struct nn_step *step, void **scratch) {
+  if (!conv->gathered) return step->in[NN_X]->data;
+  void *windows = *scratch;
+  gather(step, windows);
+  *scratch = past(windows, conv->gathered);
+  return windows;
+}
+
 static int run_forward(struct conv *conv, const struct cpu_context *context, const struct nn_step *step, void *scratch,
                        struct error *error) {
-  void *x = conv->gathered ? scratch : step->in[NN_X]->data;
-  if (conv->gathered) gather(step, scratch);
-  scratch = past(scratch, conv->gathered);
+  void *x = take_windows(conv, step, &scratch);
   void *last = past(scratch, conv->packed);
   void *weights = conv_pack_weights(&conv->pack, context, step, scratch, last, error);
   if (!weights) return -1;
@@ -386,9 +402,7 @@ static int run_data(struct conv *conv, const struct cpu_context *context, const 
 
 static int run_weights(struct conv *conv, const struct nn_device *device, const struct nn_step *step, void *dy,
                        void *scratch, struct error *error) {
-  void *x = conv->gathered ? scratch : step->in[NN_X]->data;
-  if (conv->gathered) gather(step, scratch);
-  scratch = past(scratch, conv->gathered);
+  void *x = take_windows(conv, step, &scratch);
   float *weight = nn_gradient(step->params, step->weight), *bias = nn_gradient(step->params, step->bias);
   void *last = past(scratch, conv->packed + conv->plain);
   if (weight) {
