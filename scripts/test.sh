@@ -1,5 +1,5 @@
 #!/bin/sh
-# test.sh: installs what is missing, builds, and runs every test: under AddressSanitizer and UndefinedBehaviorSanitizer, half a
+# test.sh: installs what is missing, builds, and runs every test: under AddressSanitizer and UndefinedBehaviorSanitizer, a
 # minute of fuzzing each reader, then the release build with static checks and the comparisons with Python's packages.
 set -eu
 cd "$(dirname "$0")/.."
