@@ -147,7 +147,7 @@ class Settler:
         self.depth += 1
 
     def check(self, margin):
-        """The margin of a choice, in units of a channel's deviation."""
+        """Gives up where the margin of a choice, in units of a channel's deviation, is too small."""
         if not margin > 3e-6:
             raise NearTie
 
