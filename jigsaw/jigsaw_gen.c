@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/toy/toy.h"
 #include "jigsaw/generate.h"
 
 enum { OPTION_COUNT = 48 };

@@ -2,6 +2,7 @@
 #ifndef JIGSAW_TESTS_STORE_SUPPORT_H
 #define JIGSAW_TESTS_STORE_SUPPORT_H
 
+#include "core/toy/toy.h"
 #include "jigsaw/generate.h"
 
 static inline struct jig_generate_options store_options(uint64_t seed) {

@@ -10,7 +10,8 @@
 
 #include <cmocka.h>
 
-#include "core/dataset/toy/toy.h"
+#include "core/dataset/dataset.h"
+#include "core/toy/internal.h"
 
 /* ---- a folder that goes away with the test ---- */
 

@@ -1,5 +1,5 @@
 /* core/dataset - detection data sets as one structure, whatever they were: COCO instances JSON, PASCAL VOC XML, YOLO
- * text files; and the built-in toy scenes.
+ * text files.
  *
  * Readers keep every box as it stands in the file, broken ones too (empty, outside the image, NaN), so that whoever
  * uses the boxes can count what it leaves out. What makes the file as a whole doubtful is an error: malformed syntax,
@@ -97,14 +97,5 @@ int yolo_parse(struct dataset *dataset, const char *data, size_t size, const cha
 /* False when joining `name` to a folder could leave it or names no file: absolute (also "C:/"), a part "..", empty,
  * ending in a slash. Backslashes count as slashes, since they are on some systems. */
 bool dataset_name_safe(const char *name);
-
-/* ---- toy.c: scenes that need no download ------------------------------------------------------------------------- */
-
-/* Renders `count` scenes (same seed, same bytes) as FOLDER/images/NNNNNN.jpg and FOLDER/annotations/instances.json
- * (COCO, file_name relative to FOLDER/images). TOY_CATEGORIES classes told apart by shape and texture together, some
- * square, some tall, some wide, with clutter, occlusion, lighting and scale variation. */
-#define TOY_CATEGORIES 24
-int toy_write(const char *folder, int64_t count, uint64_t seed, int workers, struct progress *progress,
-              struct error *error);
 
 #endif

@@ -2,7 +2,7 @@
  * noise. */
 #include <math.h>
 
-#include "core/dataset/toy/toy.h"
+#include "core/toy/internal.h"
 
 static struct toy_color oklab(float lightness, float a, float b) {
   float l = lightness + 0.3963377774f * a + 0.2158037573f * b;

@@ -2,7 +2,7 @@
  * first or where it lies in painter's order, then what makes it recognisable. */
 #include <math.h>
 
-#include "core/dataset/toy/toy.h"
+#include "core/toy/internal.h"
 
 #define TURN 6.28318531f
 #define POINTS(...) (const struct toy_point[]){__VA_ARGS__}, COUNT_OF(((const struct toy_point[]){__VA_ARGS__}))

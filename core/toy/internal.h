@@ -6,12 +6,12 @@
  * Colours are linear light as floats, 1 is white, and become bytes by a square root (gamma 2) at the very end. Shapes
  * live in a local frame, y downwards, which is scaled so that the geometric mean of width and height is 1.
  */
-#ifndef JIGSAW_CORE_DATASET_TOY_TOY_H
-#define JIGSAW_CORE_DATASET_TOY_TOY_H
+#ifndef JIGSAW_CORE_TOY_INTERNAL_H
+#define JIGSAW_CORE_TOY_INTERNAL_H
 
 #include "core/base/base.h"
-#include "core/dataset/dataset.h"
 #include "core/image/image.h"
+#include "core/toy/toy.h"
 
 /* ---- colours and noise: color.c ------------------------------------------------------------------------------ */
 

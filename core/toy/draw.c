@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <math.h>
 
-#include "core/dataset/toy/toy.h"
+#include "core/toy/internal.h"
 
 #define TURN 6.28318531f
 

@@ -2,7 +2,7 @@
  * turns them into pixels, so that edges are antialiased at every size. */
 #include <math.h>
 
-#include "core/dataset/toy/toy.h"
+#include "core/toy/internal.h"
 
 typedef void texture_row(const struct toy_noise *noise, float u, float v, float du, float dv, float pixels, int count,
                          float *share, float *shade);

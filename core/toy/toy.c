@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/dataset/toy/toy.h"
+#include "core/toy/internal.h"
 
 enum { JPEG_QUALITY = 90, SCENES_MAX = 999999 };
 

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/dataset/toy/toy.h"
+#include "core/toy/internal.h"
 
 #define TURN 6.28318531f
 

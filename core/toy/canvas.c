@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/dataset/toy/toy.h"
+#include "core/toy/internal.h"
 
 int toy_canvas_open(struct toy_canvas *canvas, int width, int height, struct error *error) {
   int half_width = width / 2 + 2, half_height = height / 2 + 2;

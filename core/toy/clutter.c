@@ -2,7 +2,7 @@
  * on a stage casts. */
 #include <math.h>
 
-#include "core/dataset/toy/toy.h"
+#include "core/toy/internal.h"
 
 #define TURN 6.28318531f
 

@@ -1,7 +1,7 @@
 /* Backdrops: six kinds of places, painted at half the size (the lens focuses on the objects anyway) and enlarged. */
 #include <math.h>
 
-#include "core/dataset/toy/toy.h"
+#include "core/toy/internal.h"
 
 #define TURN 6.28318531f
 
