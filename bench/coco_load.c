@@ -12,7 +12,7 @@ int main(int argc, char **argv) {
   struct dataset dataset;
   struct error error = {0};
   double started = clock_seconds();
-  if (dataset_load(&dataset, DATASET_COCO, argv[1], ".", NULL, &error) != 0) {
+  if (dataset_load(&dataset, argv[1], ".", NULL, &error) != 0) {
     fprintf(stderr, "%s\n", error.message);
     return 1;
   }

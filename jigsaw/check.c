@@ -133,7 +133,8 @@ static int check_jigsaws(struct check *check, int workers, FILE *report, struct 
     return 0;
   }
   if (path_format(path, error, "%s/jigsaws/annotations/instances.json", check->folder)) return -1;
-  if (dataset_load(jigsaws, DATASET_COCO, path, check->folder, NULL, error)) return -1;
+  const struct dataset_options coco = {.format = DATASET_COCO};
+  if (dataset_load(jigsaws, path, check->folder, &coco, error)) return -1;
   progress_start(check->progress, check->progress->stream, "jigsaws", "img", jigsaws->image_count);
   int result = parallel_for(workers, jigsaws->image_count, check_jigsaw, check, error);
   progress_finish(check->progress);

@@ -111,7 +111,7 @@ enum jig_extract_result jig_extract(struct jig_extractor *extractor, const struc
   enum jig_extract_result result;
   extractor->crops.size = 0;
   extractor->file.size = 0;
-  const char *path = path_join(&arena, dataset->image_folder, dataset->images[image].file_name);
+  const char *path = path_join(&arena, dataset->images[image].folder, dataset->images[image].file_name);
   if (!path) {
     result = error_memory(error, 0);
   } else if (plan_only ? file_map_open(&header, path, error) : file_read(&extractor->file, path, error)) {

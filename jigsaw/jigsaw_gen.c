@@ -13,8 +13,8 @@ enum { OPTION_COUNT = 48 };
 struct arguments {
   struct option table[OPTION_COUNT];
   size_t option_count;
-  const char *annotations, *images, *out, *split, *template, *preview, *check;
-  int format;
+  const char *annotations, *images, *out, *template, *preview, *check;
+  struct dataset_options reading;
   int64_t seed, toy, workers, preview_count;
   const char *jigsaws;
   bool dry_run, overwrite, quiet;
@@ -56,8 +56,8 @@ static void make_options(struct arguments *a) {
        NULL},
       {OPTION_TEXT, "images", &a->images, "DIR", "the pictures (VOC, YOLO: found beside the annotations)", 0, 0, NULL},
       {OPTION_TEXT, "out", &a->out, "DIR", "the sample store; made if need be", 0, 0, NULL},
-      {OPTION_CHOICE, "format", &a->format, NULL, "what the annotations are", 0, 0, formats},
-      {OPTION_TEXT, "split", &a->split, "NAME", "a part of the data set: train2017, trainval, ...", 0, 0, NULL},
+      {OPTION_CHOICE, "format", &a->reading.format, NULL, "what the annotations are", 0, 0, formats},
+      {OPTION_TEXT, "split", &a->reading.split, "NAME", "a part of the data set: train2017, trainval, ...", 0, 0, NULL},
       {OPTION_FLAG, "exif", &g->extract.exif, NULL, "boxes are annotated on pictures turned by EXIF orientation", 0, 0,
        NULL},
       {OPTION_REAL, "max-bad", &g->max_bad, "PERCENT", "broken images that are skipped before giving up", 0, 100, NULL},
@@ -104,6 +104,7 @@ static void make_options(struct arguments *a) {
 
 static struct arguments default_arguments(void) {
   return (struct arguments){
+      .reading = dataset_defaults(),
       .template = "224:64",
       .jigsaws = "auto",
       .toy = -1,
@@ -323,7 +324,7 @@ static int generate(struct arguments *a, const struct dataset *dataset, struct e
 static int run_dataset(struct arguments *a, struct error *error) {
   struct dataset dataset;
   double started = clock_seconds();
-  if (dataset_load(&dataset, a->format, a->annotations, a->images, a->split, error)) return -1;
+  if (dataset_load(&dataset, a->annotations, a->images, &a->reading, error)) return -1;
   if (!a->quiet) {
     fprintf(stderr, "%s: %s, %lld images, %lld boxes, %lld classes, read in %.2f s\n", a->annotations,
             formats[dataset.format], (long long)dataset.image_count, (long long)dataset.box_count,

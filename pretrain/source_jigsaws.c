@@ -139,7 +139,8 @@ int source_open_jigsaws(struct source *source, struct error *error) {
   const char *path = path_join(&source->arena, source->folder, "annotations/instances.json");
   source->pictures_folder = path_join(&source->arena, source->folder, "images");
   if (!path || !source->pictures_folder) return error_memory(error, strlen(source->folder) + 32);
-  if (dataset_load(&dataset, DATASET_COCO, path, source->pictures_folder, NULL, error)) return -1;
+  const struct dataset_options coco = {.format = DATASET_COCO};
+  if (dataset_load(&dataset, path, source->pictures_folder, &coco, error)) return -1;
   int result = take_dataset(source, &dataset, path, error);
   dataset_free(&dataset);
   return result;

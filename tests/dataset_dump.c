@@ -7,7 +7,8 @@
 static void dump(const struct dataset *dataset) {
   char hash[33];
   hash_hex(dataset->hash, hash);
-  printf("dataset\t%d\t%s\t%s\n", (int)dataset->format, hash, dataset->image_folder);
+  printf("dataset\t%d\t%s\t%s\n", (int)dataset->format, hash,
+         dataset->image_count > 0 ? dataset->images[0].folder : "");
   for (int64_t i = 0; i < dataset->category_count; i++) {
     printf("category\t%" PRId64 "\t%s\n", dataset->categories[i].id, dataset->categories[i].name);
   }
@@ -17,7 +18,7 @@ static void dump(const struct dataset *dataset) {
            image->box_count);
     for (int64_t j = image->first_box; j < image->first_box + image->box_count; j++) {
       const struct dataset_box *box = &dataset->boxes[j];
-      printf("box\t%" PRId64 "\t%" PRId64 "\t%.9g\t%.9g\t%.9g\t%.9g\t%" PRIu32 "\n", box->id,
+      printf("box\t%" PRId64 "\t%" PRId64 "\t%.17g\t%.17g\t%.17g\t%.17g\t%" PRIu32 "\n", box->id,
              dataset->categories[box->category].id, (double)box->x, (double)box->y, (double)box->w, (double)box->h,
              box->flags);
     }
@@ -35,7 +36,9 @@ int main(int argc, char **argv) {
   }
   struct dataset dataset;
   struct error error = {0};
-  int status = dataset_load(&dataset, DATASET_AUTO, argv[1], argument(argc, argv, 2), argument(argc, argv, 3), &error);
+  struct dataset_options options = dataset_defaults();
+  options.split = argument(argc, argv, 3);
+  int status = dataset_load(&dataset, argv[1], argument(argc, argv, 2), &options, &error);
   if (status != 0) {
     fprintf(stderr, "%s\n", error.message);
     return 1;

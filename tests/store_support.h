@@ -46,7 +46,7 @@ static inline void write_toy_store(const char *folder, int64_t scenes, const str
   assert_ok(path_format(path, &error, "%s/scenes", folder), error);
   assert_ok(path_format(store, &error, "%s/store", folder), error);
   assert_ok(toy_write(path, scenes, options->extract.sample.seed, options->workers, NULL, &error), error);
-  assert_ok(dataset_load(&dataset, DATASET_COCO, path, NULL, NULL, &error), error);
+  assert_ok(dataset_load(&dataset, path, NULL, NULL, &error), error);
   write_store(&dataset, options, store);
   dataset_free(&dataset);
 }

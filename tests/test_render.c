@@ -129,7 +129,8 @@ static void mark_pictures(struct rng *rng, const char *folder, struct marks *mar
     snprintf(marks->names[i], sizeof marks->names[i], "%d.png", i);
     snprintf(path, sizeof path, "%s/%s", folder, marks->names[i]);
     write_bytes(path, png.data, png.size);
-    marks->images[i] = (struct dataset_image){.id = i, .file_name = marks->names[i], .box_count = 1, .first_box = i};
+    marks->images[i] =
+        (struct dataset_image){.id = i, .file_name = marks->names[i], .folder = folder, .box_count = 1, .first_box = i};
     marks->boxes[i] =
         (struct dataset_box){.id = i + 1, .x = (float)red.x, .y = (float)red.y, .w = (float)red.w, .h = (float)red.h};
     image_free(&picture);
@@ -141,8 +142,7 @@ static void mark_pictures(struct rng *rng, const char *folder, struct marks *mar
                                     .boxes = marks->boxes,
                                     .category_count = 1,
                                     .image_count = MARKED,
-                                    .box_count = MARKED,
-                                    .image_folder = (char *)folder};
+                                    .box_count = MARKED};
 }
 
 /* The pixels of a region that are more red than black: their bounds as low x, low y, high x, high y. False if none. */

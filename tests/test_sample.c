@@ -49,7 +49,7 @@ static struct dataset_box random_box(struct rng *rng, int64_t id, int width, int
   if (chance(rng, 0.1)) x = rng_range(rng, -2 * width, 3 * width);
   if (chance(rng, 0.5)) x = floor(x), y = floor(y);
   box.x = (float)x, box.y = (float)y, box.w = (float)w, box.h = (float)h;
-  float *numbers[] = {&box.x, &box.y, &box.w, &box.h};
+  double *numbers[] = {&box.x, &box.y, &box.w, &box.h};
   if (chance(rng, 0.08)) *numbers[below(rng, 4)] = random_strange(rng);
   if (chance(rng, 0.03)) *numbers[2 + below(rng, 2)] *= -1;
   if (chance(rng, 0.1)) box.flags |= DATASET_CROWD;

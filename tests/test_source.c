@@ -215,7 +215,7 @@ static void write_plain_store(const char *folder, int named, int used, bool back
   char images[PATH_SIZE], store[PATH_SIZE];
   snprintf(images, sizeof images, "%s/images", folder);
   snprintf(store, sizeof store, "%s/store", folder);
-  assert_ok(dataset_load(&dataset, DATASET_COCO, path, images, NULL, &error), error);
+  assert_ok(dataset_load(&dataset, path, images, NULL, &error), error);
   write_store(&dataset, &generate, store);
   dataset_free(&dataset);
 }

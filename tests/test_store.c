@@ -130,7 +130,7 @@ static void make_picture(struct rng *rng, struct scenery *scenery, int number, b
   int width = turned ? picture.height : picture.width, height = turned ? picture.width : picture.height;
   snprintf(scenery->names[number], sizeof scenery->names[number], "%d.%s", number, jpeg ? "jpg" : "png");
   snprintf(path, sizeof path, "%s/%s", scenery->folder, scenery->names[number]);
-  *image = (struct dataset_image){.id = 3 * number + 1, .file_name = scenery->names[number]};
+  *image = (struct dataset_image){.id = 3 * number + 1, .file_name = scenery->names[number], .folder = scenery->folder};
   if (chance(rng, 0.7)) image->width = width, image->height = height;
   random_boxes(rng, scenery, image, width, height);
   if (jpeg) {
@@ -152,8 +152,7 @@ static void make_scenery(struct rng *rng, struct scenery *scenery, bool exif) {
   scenery->dataset = (struct dataset){.categories = scenery->categories,
                                       .images = scenery->images,
                                       .boxes = scenery->boxes,
-                                      .category_count = CATEGORIES,
-                                      .image_folder = scenery->folder};
+                                      .category_count = CATEGORIES};
   for (int i = 0; i < PICTURES; i++) {
     make_picture(rng, scenery, i, exif);
   }
@@ -194,7 +193,7 @@ static bool read_upright(const struct dataset *dataset, int64_t number, bool exi
   struct error error;
   char path[PATH_SIZE];
   const struct dataset_image *image = &dataset->images[number];
-  assert_ok(path_format(path, &error, "%s/%s", dataset->image_folder, image->file_name), error);
+  assert_ok(path_format(path, &error, "%s/%s", image->folder, image->file_name), error);
   bool sound = file_read(&bytes, path, &error) == 0 && image_probe(bytes.data, bytes.size, &info, &error) == 0;
   if (sound) {
     struct image stored = {0};
@@ -484,21 +483,16 @@ static void test_too_long_for_jpeg(void **state) {
   (void)state;
   struct jig_generate_options options = store_options(test_seed());
   struct dataset_category category = {.id = 1, .name = "line"};
-  struct dataset_image images[] = {{.id = 1, .file_name = "a.png", .box_count = 1},
-                                   {.id = 2, .file_name = "a.png", .box_count = 1, .first_box = 1}};
   struct dataset_box boxes[] = {{.id = 1, .w = 70000, .h = 2}, {.id = 2, .w = 30000, .h = 2}};
   struct image picture = {0};
   struct buffer png = {0};
   struct error error;
   char folder[64], path[96];
   test_scratch(folder);
-  struct dataset dataset = {.categories = &category,
-                            .images = images,
-                            .boxes = boxes,
-                            .category_count = 1,
-                            .image_count = 2,
-                            .box_count = 2,
-                            .image_folder = folder};
+  struct dataset_image images[] = {{.id = 1, .file_name = "a.png", .folder = folder, .box_count = 1},
+                                   {.id = 2, .file_name = "a.png", .folder = folder, .box_count = 1, .first_box = 1}};
+  struct dataset dataset = {
+      .categories = &category, .images = images, .boxes = boxes, .category_count = 1, .image_count = 2, .box_count = 2};
   assert_ok(image_alloc(&picture, 70000, 2, &error), error);
   assert_ok(image_encode_png(&picture, &png, &error), error);
   snprintf(path, sizeof path, "%s/a.png", folder);
@@ -526,7 +520,7 @@ static void test_toy(void **state) {
   test_scratch(folder);
   write_toy_store(folder, 24, &options);
   snprintf(path, sizeof path, "%s/scenes", folder);
-  assert_ok(dataset_load(&dataset, DATASET_COCO, path, NULL, NULL, &error), error);
+  assert_ok(dataset_load(&dataset, path, NULL, NULL, &error), error);
   snprintf(path, sizeof path, "%s/store", folder);
   inspect(&dataset, &options, path, seed, 0);
   dataset_free(&dataset);
@@ -556,7 +550,9 @@ static void test_real_pictures(void **state) {
     struct error error;
     snprintf(annotations, sizeof annotations, "%s/%s", data, SETS[i].annotations);
     if (!file_exists(annotations)) continue;
-    assert_ok(dataset_load(&dataset, DATASET_AUTO, annotations, NULL, SETS[i].split, &error), error);
+    struct dataset_options reading = dataset_defaults();
+    reading.split = SETS[i].split;
+    assert_ok(dataset_load(&dataset, annotations, NULL, &reading, &error), error);
     if (dataset.image_count > most) dataset.image_count = most;
     snprintf(store, sizeof store, "%s/%zu", folder, i);
     write_store(&dataset, &options, store);

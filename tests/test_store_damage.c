@@ -330,7 +330,7 @@ static void test_resume_on_damaged_index(void **state) {
   head->text_size += size - records;
   write_bytes(damage->index, bytes, size);
   snprintf(scenes, sizeof scenes, "%s/scenes", damage->folder);
-  assert_ok(dataset_load(&dataset, DATASET_COCO, scenes, NULL, NULL, &error), error);
+  assert_ok(dataset_load(&dataset, scenes, NULL, NULL, &error), error);
   assert_int_equal(jig_write_shards(&dataset, &options, damage->store, &progress, &error), -1);
   expect_message(&error, "16 of 16 images are broken");
   dataset_free(&dataset);

@@ -152,7 +152,7 @@ static void check_folder(const char *path, const char *images, const char *split
   struct dataset dataset;
   struct error error = {0};
   char found[512] = "";
-  assert_ok(dataset_load(&dataset, DATASET_AUTO, path, images, split, &error), error);
+  assert_ok(load_split(&dataset, path, images, split, &error), error);
   assert_int_equal(dataset.format, DATASET_VOC);
   for (int64_t i = 0; i < dataset.image_count; i++) {
     const struct dataset_image *image = &dataset.images[i];
@@ -231,12 +231,12 @@ static void test_real_data(void **state) {
     struct dataset dataset;
     struct error error = {0};
     snprintf(path, sizeof(path), "%s/%s", data, cases[i].folder);
-    assert_ok(dataset_load(&dataset, DATASET_AUTO, path, NULL, cases[i].split, &error), error);
+    assert_ok(load_split(&dataset, path, NULL, cases[i].split, &error), error);
     assert_int_equal(dataset.image_count, cases[i].images);
     assert_int_equal(dataset.category_count, 25);
     if (cases[i].boxes >= 0) assert_int_equal(dataset.box_count, cases[i].boxes);
     for (int64_t j = 0; j < dataset.image_count; j += 97) {
-      snprintf(path, sizeof(path), "%s/%s", dataset.image_folder, dataset.images[j].file_name);
+      snprintf(path, sizeof(path), "%s/%s", dataset.images[j].folder, dataset.images[j].file_name);
       assert_true(file_exists(path));
       assert_int_equal(dataset.images[j].width, 224);
     }

@@ -81,6 +81,14 @@ int build_box(struct dataset *dataset, struct dataset_box box, struct error *err
   return 0;
 }
 
+int build_folder(struct dataset *dataset, const char *folder, struct error *error) {
+  const char *copy = arena_copy(&dataset->arena, folder, strlen(folder));
+  if (copy == NULL) return error_memory(error, strlen(folder));
+  for (int64_t i = 0; i < dataset->image_count; i++)
+    if (dataset->images[i].folder == NULL) dataset->images[i].folder = copy;
+  return 0;
+}
+
 int build_category_named(struct dataset *dataset, struct text name, const char *source, int32_t *category,
                          struct error *error) {
   for (int64_t i = 0; i < dataset->category_count; i++) {

@@ -55,12 +55,10 @@ static int coco_load(struct dataset *dataset, const char *path, const char *imag
   struct mapped mapped = {.page = (size_t)sysconf(_SC_PAGESIZE)};
   const char *folder = images != NULL ? images : coco_find_images(&dataset->arena, path, error);
   if (folder == NULL) return -1;
-  dataset->image_folder = arena_copy(&dataset->arena, folder, strlen(folder));
-  if (dataset->image_folder == NULL) return error_memory(error, strlen(folder));
   if (file_map_open(&mapped.map, path, error) != 0) return -1;
   int status = coco_parse(dataset, (const char *)mapped.map.data, mapped.map.size, path, release_pages, &mapped, error);
   file_map_close(&mapped.map);
-  return status;
+  return status == 0 ? build_folder(dataset, folder, error) : -1;
 }
 
 /* ---- what a folder holds ---- */
@@ -176,10 +174,17 @@ static int load(struct dataset *dataset, enum dataset_format format, const char 
   }
 }
 
-int dataset_load(struct dataset *dataset, enum dataset_format format, const char *annotations, const char *images,
-                 const char *split, struct error *error) {
+struct dataset_options dataset_defaults(void) {
+  return (struct dataset_options){.max_bad_annotations = 10};
+}
+
+int dataset_load(struct dataset *dataset, const char *annotations, const char *images,
+                 const struct dataset_options *options, struct error *error) {
+  struct dataset_options defaults = dataset_defaults();
+  if (options == NULL) options = &defaults;
   *dataset = (struct dataset){0};
-  int status = load(dataset, format, annotations, images, split, error);
+  int status = load(dataset, (enum dataset_format)options->format, annotations, images, options->split, error);
+  if (status == 0) status = dataset_check_faults(dataset, annotations, options->max_bad_annotations, error);
   if (status != 0) dataset_free(dataset);
   return status;
 }

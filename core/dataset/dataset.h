@@ -16,21 +16,42 @@ struct dataset_category {
   const char *name;
 };
 
-enum { DATASET_CROWD = 1, DATASET_DIFFICULT = 2 };
+/* DATASET_IGNORED: of a class that the user wants left out; like a crowd region it is no object and no background. */
+enum { DATASET_CROWD = 1, DATASET_DIFFICULT = 2, DATASET_IGNORED = 4 };
 
 struct dataset_box {
-  int64_t id;       /* annotation id; VOC, YOLO, or absent in COCO: position in the data set, from 1 */
-  float x, y, w, h; /* pixels, top-left corner and size, as written: may be NaN, infinite, negative or outside */
-  int32_t category; /* index into categories */
-  uint32_t flags;   /* DATASET_CROWD, DATASET_DIFFICULT */
+  int64_t id;        /* annotation id; VOC, YOLO, or absent in COCO: position in the data set, from 1 */
+  double x, y, w, h; /* pixels, top-left corner and size, as written: may be NaN, infinite, negative or outside */
+  int32_t category;  /* index into categories */
+  uint32_t flags;    /* DATASET_CROWD, DATASET_DIFFICULT, DATASET_IGNORED */
 };
 
 struct dataset_image {
   int64_t id;            /* COCO: as in the file; VOC, YOLO: position in the data set, from 1 */
-  const char *file_name; /* relative to the image folder, safe to join with it */
+  const char *file_name; /* relative to `folder`, safe to join with it */
+  const char *folder;    /* the image folder; shared by all images of a source */
   int width, height;     /* as annotated; 0 when the annotations do not say */
   int32_t box_count;
   int64_t first_box; /* boxes of an image are contiguous and in file order */
+};
+
+/* Why an annotation was left out by a reader. */
+enum dataset_fault {
+  DATASET_NO_BOX,      /* no bbox, nor a polygon or mask to make one of */
+  DATASET_BAD_BOX,     /* a bbox of the wrong type or length */
+  DATASET_NO_IMAGE,    /* its image is not listed, or is not there */
+  DATASET_NO_CATEGORY, /* its category is not listed */
+  DATASET_BAD_VALUE,   /* anything else in it is of the wrong type */
+  DATASET_BAD_FILE,    /* a whole document or label file that cannot be read */
+  DATASET_STRAY,       /* a label file that belongs to no picture */
+  DATASET_REPEATED,    /* the same class and box again in the same image: harmless, not part of dataset_fault_total */
+  DATASET_FAULTS
+};
+extern const char *const dataset_fault_names[DATASET_FAULTS]; /* after "annotations": "without a box", ... */
+
+struct dataset_fault_count {
+  int64_t count;
+  const char *first; /* the first, with its place: "FILE:12: annotation 7 has no bbox"; in the data set's arena */
 };
 
 enum dataset_format { DATASET_AUTO, DATASET_COCO, DATASET_VOC, DATASET_YOLO };
@@ -43,11 +64,27 @@ struct dataset {
   int64_t category_count, image_count, box_count;
   XXH128_hash_t hash;                                     /* XXH3-128 over the annotation bytes; see the readers */
   struct arena arena;                                     /* names */
-  char *image_folder;                                     /* where file_name is relative to; in the arena */
+  struct dataset_fault_count faults[DATASET_FAULTS];      /* what was left out while reading */
   size_t category_capacity, image_capacity, box_capacity; /* private to the readers */
 };
 
-/* Reads `annotations` (a COCO file, or a folder) with the pictures in `images`.
+/* What the numbers of a COCO bbox are. */
+enum dataset_boxes {
+  DATASET_XYWH,     /* COCO's: corner and size in pixels */
+  DATASET_XYXY,     /* two corners in pixels */
+  DATASET_RELATIVE, /* corner and size as parts of the image's sides, 0 .. 1 */
+};
+
+struct dataset_options {
+  int format;                 /* enum dataset_format */
+  int boxes;                  /* enum dataset_boxes */
+  const char *split;          /* NULL: everything */
+  double max_bad_annotations; /* percent that may be left out, ten in any case; 0: none at all */
+};
+
+struct dataset_options dataset_defaults(void);
+
+/* Reads `annotations` (a COCO file, or a folder) with the pictures in `images`. `options` may be NULL.
  *   format  DATASET_AUTO: a .json file is COCO; a folder with Annotations/ or *.xml is VOC; a folder with
  *           annotations/instances_SPLIT.json (or a single instances*.json) is COCO; a folder with *.txt somewhere in it
  *           is YOLO.
@@ -58,9 +95,12 @@ struct dataset {
  *           every split numbers them alike. YOLO: labels/SPLIT and images/SPLIT, SPLIT/labels and
  *           SPLIT/images, or SPLIT.txt with a list of images relative to its own folder or to `images`.
  * Nothing is looked at in the pictures but, for YOLO, their size; nor need they exist. */
-int dataset_load(struct dataset *dataset, enum dataset_format format, const char *annotations, const char *images,
-                 const char *split, struct error *error);
+int dataset_load(struct dataset *dataset, const char *annotations, const char *images,
+                 const struct dataset_options *options, struct error *error);
 void dataset_free(struct dataset *dataset);
+
+/* How many annotations were left out while reading. */
+int64_t dataset_fault_total(const struct dataset *dataset);
 
 /* The parsers, on memory; `name` is for messages. The data set is zeroed by the caller before the first call, and freed
  * by the caller also after a failure. */

@@ -55,6 +55,9 @@ int build_image(struct dataset *dataset, const struct dataset_image *image, stru
 int build_box(struct dataset *dataset, struct dataset_box box,
               struct error *error); /* of the last image; sets the id */
 
+/* Names the pictures' folder, for all images that have none yet. */
+int build_folder(struct dataset *dataset, const char *folder, struct error *error);
+
 /* The index of a category by its name, added when it is new. */
 int build_category_named(struct dataset *dataset, struct text name, const char *source, int32_t *category,
                          struct error *error);
@@ -74,6 +77,15 @@ int id_table_open(struct id_table *table, int64_t count, uint64_t seed, struct e
 bool id_table_add(struct id_table *table, int64_t id, int64_t position); /* false when the id is there already */
 int64_t id_table_find(const struct id_table *table, int64_t id);         /* position, or -1 */
 void id_table_close(struct id_table *table);
+
+/* ---- fault.c ----------------------------------------------------------------------------------------------------- */
+
+/* Counts an annotation that is left out, and keeps the message when it is the first of its reason. */
+int dataset_fault(struct dataset *dataset, enum dataset_fault fault, struct error *error, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
+/* Fails when more than ten, and more than max_percent, were left out. */
+int dataset_check_faults(const struct dataset *dataset, const char *name, double max_percent, struct error *error);
 
 /* ---- folder.c ---------------------------------------------------------------------------------------------------- */
 

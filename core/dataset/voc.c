@@ -160,10 +160,10 @@ static void end_object(struct voc *voc) {
   const unsigned inside = 1U << OBJECT | 1U << NAME | 1U << DIFFICULT | 1U << BNDBOX | corners;
   if (!require(voc, OBJECT, 1U << NAME | 1U << BNDBOX) || !require(voc, BNDBOX, corners)) return;
   struct dataset_box box = {
-      .x = (float)(voc->corners[0] - 1), /* the first pixel is 1, and the last one is inside */
-      .y = (float)(voc->corners[1] - 1),
-      .w = (float)(voc->corners[2] - voc->corners[0] + 1),
-      .h = (float)(voc->corners[3] - voc->corners[1] + 1),
+      .x = voc->corners[0] - 1, /* the first pixel is 1, and the last one is inside */
+      .y = voc->corners[1] - 1,
+      .w = voc->corners[2] - voc->corners[0] + 1,
+      .h = voc->corners[3] - voc->corners[1] + 1,
       .category = voc->category,
       .flags = voc->flags,
   };
@@ -427,8 +427,7 @@ int voc_load(struct dataset *dataset, const char *annotations, const char *image
   if (split != NULL && voc_add_categories(dataset, &folders, &scratch, hash, error) != 0) goto done;
   if (build_sort_categories(dataset, error) != 0) goto done;
   dataset->hash = XXH3_128bits_digest(hash);
-  dataset->image_folder = arena_copy(&dataset->arena, folders.images, strlen(folders.images));
-  status = dataset->image_folder == NULL ? error_memory(error, strlen(folders.images)) : 0;
+  status = build_folder(dataset, folders.images, error);
 done:
   XXH3_freeState(hash);
   name_list_free(&list);

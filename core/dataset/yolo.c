@@ -62,10 +62,10 @@ static int read_line(struct dataset *dataset, struct text line, const char *sour
   bool sized = image->width > 0 && image->height > 0;
   double width = sized ? image->width : NAN, height = sized ? image->height : NAN;
   *box = (struct dataset_box){
-      .x = (float)(extents[0].low * width),
-      .y = (float)(extents[1].low * height),
-      .w = (float)((extents[0].high - extents[0].low) * width),
-      .h = (float)((extents[1].high - extents[1].low) * height),
+      .x = (extents[0].low * width),
+      .y = (extents[1].low * height),
+      .w = ((extents[0].high - extents[0].low) * width),
+      .h = ((extents[1].high - extents[1].low) * height),
       .category = (int32_t)category,
   };
   return 0;
@@ -350,8 +350,7 @@ int yolo_load(struct dataset *dataset, const char *annotations, const char *imag
   if (parallel_for(processor_count(), (int64_t)yolo.count, probe_picture, &yolo, error) != 0) goto done;
   if (read_labels(&yolo, dataset, hash) != 0) goto done;
   dataset->hash = XXH3_128bits_digest(hash);
-  dataset->image_folder = arena_copy(&dataset->arena, yolo.images, strlen(yolo.images));
-  status = dataset->image_folder == NULL ? error_memory(error, strlen(yolo.images)) : 0;
+  status = build_folder(dataset, yolo.images, error);
 done:
   XXH3_freeState(hash);
   free(yolo.pictures);

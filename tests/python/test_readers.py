@@ -17,7 +17,6 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 try:
-    import numpy
     from pycocotools.coco import COCO
 except ImportError:
     print("pycocotools is missing: skipped")
@@ -47,13 +46,13 @@ def dump(*arguments):
         elif kind == "image":
             images.append((int(fields[0]), fields[1], int(fields[2]), int(fields[3]), []))
         elif kind == "box":
-            box = tuple(numpy.float32(field) for field in fields[2:6])
+            box = tuple(float(field) for field in fields[2:6])
             images[-1][4].append((int(fields[0]), int(fields[1]), box, int(fields[6])))
     return header, categories, images
 
 
-def float32(values):
-    return tuple(numpy.float32(value) for value in values)
+def floats(values):
+    return tuple(float(value) for value in values)
 
 
 def chance():
@@ -70,7 +69,7 @@ class CocoTest(unittest.TestCase):
         self.assertEqual(categories, [(item["id"], item["name"]) for item in coco.dataset["categories"]])
         expected = []
         for item in coco.dataset["images"]:
-            boxes = [(box["id"], box["category_id"], float32(box["bbox"]), box["iscrowd"])
+            boxes = [(box["id"], box["category_id"], floats(box["bbox"]), box["iscrowd"])
                      for box in coco.imgToAnns[item["id"]]]
             expected.append((item["id"], item["file_name"], item["width"], item["height"], boxes))
         self.assertEqual(images, expected)
@@ -124,7 +123,7 @@ class VocTest(unittest.TestCase):
             for item in root.findall("object"):
                 low = [float(item.find("bndbox").findtext(name)) for name in ("xmin", "ymin")]
                 high = [float(item.find("bndbox").findtext(name)) for name in ("xmax", "ymax")]
-                box = float32((low[0] - 1, low[1] - 1, high[0] - low[0] + 1, high[1] - low[1] + 1))
+                box = floats((low[0] - 1, low[1] - 1, high[0] - low[0] + 1, high[1] - low[1] + 1))
                 boxes.append((item.findtext("name"), box, 2 * int(item.findtext("difficult", "0"))))
                 names.add(item.findtext("name"))
             size = root.find("size")
