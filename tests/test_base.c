@@ -1,5 +1,7 @@
 #include "core/base/base.h"
 
+#include <errno.h>
+
 #include "tests/test_support.h"
 
 static uint64_t seed;
@@ -137,6 +139,29 @@ static void test_missing_and_unwritable(void **state) {
   assert_int_equal(file_map_open(&map, "/tmp", &error), -1);
 }
 
+/* What the machine did says nothing about a file's content; what is missing does. */
+static void test_whose_error(void **state) {
+  (void)state;
+  struct error error = {.machine = true};
+  error_set(&error, "damaged");
+  assert_false(error.machine);
+  static const int machine[] = {EMFILE, ENFILE, ENOMEM, EIO, EACCES, ENOSPC}, path[] = {ENOENT, ENOTDIR, ELOOP, EISDIR};
+  for (size_t i = 0; i < COUNT_OF(machine); i++) {
+    errno = machine[i];
+    error_system(&error, "x");
+    error_context(&error, "y");
+    assert_true(error.machine);
+  }
+  for (size_t i = 0; i < COUNT_OF(path); i++) {
+    errno = path[i];
+    error_system(&error, "x");
+    error_context(&error, "y");
+    assert_false(error.machine);
+  }
+  error_memory(&error, 1);
+  assert_true(error.machine);
+}
+
 static void test_folders(void **state) {
   (void)state;
   char root[64], path[128];
@@ -248,6 +273,7 @@ int main(void) {
       cmocka_unit_test(test_utf8),
       cmocka_unit_test(test_file_is_whole_or_absent),
       cmocka_unit_test(test_missing_and_unwritable),
+      cmocka_unit_test(test_whose_error),
       cmocka_unit_test(test_folders),
       cmocka_unit_test(test_parallel),
       cmocka_unit_test(test_options),

@@ -26,10 +26,12 @@
 
 struct error {
   char message[1024]; /* without a final newline; empty when nothing failed */
+  bool machine;       /* memory, descriptors, permissions, I/O: says nothing about what a file holds */
 };
 
 /* Each writes the message and returns -1, so that a caller can `return error_set(...)`. `error_system` appends the text
- * of errno and a hint for the common ones; `error_context` puts "text: " before the message that is already there. */
+ * of errno and a hint for the common ones; `error_context` puts "text: " before the message that is already there.
+ * `machine` is set by `error_memory`, and by `error_system` unless errno says that there is no such file. */
 int error_set(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 int error_system(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 int error_context(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -22,6 +22,7 @@ int error_set(struct error *error, const char *format, ...) {
   va_start(arguments, format);
   write_message(error, format, arguments);
   va_end(arguments);
+  error->machine = false;
   return -1;
 }
 
@@ -46,6 +47,11 @@ static const char *system_hint(int code) {
   }
 }
 
+/* What is wrong with a path is a fact about what was asked for. */
+static bool is_machine(int code) {
+  return code != ENOENT && code != ENOTDIR && code != EISDIR && code != ELOOP && code != ENAMETOOLONG;
+}
+
 int error_system(struct error *error, const char *format, ...) {
   int code = errno;
   va_list arguments;
@@ -54,6 +60,7 @@ int error_system(struct error *error, const char *format, ...) {
   va_end(arguments);
   size_t used = strlen(error->message);
   snprintf(error->message + used, sizeof error->message - used, ": %s%s", strerror(code), system_hint(code));
+  error->machine = is_machine(code);
   return -1;
 }
 
@@ -69,7 +76,9 @@ int error_context(struct error *error, const char *format, ...) {
 }
 
 int error_memory(struct error *error, size_t bytes) {
-  return error_set(error, "out of memory (%zu bytes asked for)", bytes);
+  error_set(error, "out of memory (%zu bytes asked for)", bytes);
+  error->machine = true;
+  return -1;
 }
 
 bool size_muladd(size_t a, size_t b, size_t c, size_t *result) {
