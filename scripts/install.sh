@@ -1,6 +1,6 @@
 #!/bin/sh
-# install.sh [test]: installs what building needs, and with `test` what testing needs, from Debian's packages - only what
-# is missing. With `test` the Python packages that tests compare against go into .venv; without PyPI those tests skip.
+# install.sh [test|bare]: installs what building needs, and with `test` what testing needs, from Debian's packages - only what
+# is missing; with `bare` what scripts/bare.sh needs. INSTALL_RECOMMENDED=yes: with what Debian recommends beside. With `test` the Python packages that tests compare against go into .venv; without PyPI those tests skip.
 # PyTorch is Debian's, for the CPU, seen from .venv: PyPI's comes with 3 GB of CUDA. It asks for numpy 1; and timm goes in
 # without its dependencies, or pip would fetch the other PyTorch.
 set -eu
@@ -13,7 +13,11 @@ test_packages="clang clang-format clang-tidy cppcheck libclang-rt-dev python3 py
 python_packages="numpy<2 pillow pycocotools safetensors webdataset"
 python_packages_alone="timm"
 
-if [ "${1:-}" = test ]; then packages="$packages $test_packages"; fi
+case "${1:-}" in
+  test) packages="$packages $test_packages" ;;
+  bare) packages="debootstrap git util-linux" ;;
+esac
+if [ -n "${INSTALL_RECOMMENDED:-}" ]; then recommended=--install-recommends; else recommended=--no-install-recommends; fi
 
 missing=
 for package in $packages; do
@@ -29,7 +33,7 @@ if [ -n "$missing" ]; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
   # shellcheck disable=SC2086 # a list of packages
-  apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  apt-get install -y -qq $recommended $missing >/dev/null
 fi
 
 pip_install() { "$root/.venv/bin/pip" install --quiet --disable-pip-version-check "$@"; }
