@@ -216,6 +216,7 @@ static void test_options(void **state) {
   double real = 0.5;
   const char *text = NULL;
   int choice = 0;
+  struct option_list list = {{NULL}, 0};
   static const char *const choices[] = {"red", "green", NULL};
   const struct option table[] = {
       {OPTION_SECTION, "Things", NULL, NULL, NULL, 0, 0, NULL},
@@ -224,9 +225,11 @@ static void test_options(void **state) {
       {OPTION_REAL, "real", &real, "R", "a real", 0, 1, NULL},
       {OPTION_TEXT, "text", &text, "TEXT", "a text", 0, 0, NULL},
       {OPTION_CHOICE, "choice", &choice, NULL, "a choice", 0, 0, choices},
+      {OPTION_LIST, "ignore-things", &list, "A,B", "leave these out (skip, drop)", 0, 0, NULL},
   };
   struct error error = {0};
-  char *good[] = {"tool", "--no-flag", "--number=7", "--real", "0.25", "--text", "--odd", "--choice", "green"};
+  char *good[] = {"tool",  "--no-flag", "--number=7", "--real",          "0.25", "--text",
+                  "--odd", "--choice",  "green",      "--ignore-things", "a",    "--ignore-things=b,c"};
   assert_int_equal(options_parse(table, COUNT_OF(table), (int)COUNT_OF(good), good, &error), OPTIONS_OK);
   assert_false(flag);
   assert_int_equal(number, 7);
@@ -235,14 +238,29 @@ static void test_options(void **state) {
   assert_int_equal(choice, 1);
   cJSON *json = options_json(table, COUNT_OF(table));
   char *printed = cJSON_PrintUnformatted(json);
-  assert_string_equal(printed, "{\"flag\":false,\"number\":7,\"real\":0.25,\"text\":\"--odd\",\"choice\":\"green\"}");
+  assert_string_equal(printed, "{\"flag\":false,\"number\":7,\"real\":0.25,\"text\":\"--odd\",\"choice\":\"green\","
+                               "\"ignore-things\":[\"a\",\"b,c\"]}");
   cJSON_free(printed);
   cJSON_Delete(json);
 
   static const struct {
-    char *words[2];
+    char *words[4];
     const char *message;
   } bad[] = {
+      {{"--number", "3", "--number", "4"}, "--number is given twice"},
+      {{"--flag", "--no-flag"}, "--flag is given twice"},
+      {{"--ignore-things", "a", "b"}, "one by one: --ignore-things a --ignore-things b"},
+      {{"--number", "3", "4"}, "'4' is not an option; --number takes one value"},
+      {{"--flag", "4"}, "'4' is not an option; see --help"},
+      {{"--numbr", "3"}, "unknown option '--numbr'; did you mean --number?"},
+      {{"-number", "3"}, "unknown option '-number'; did you mean --number?"},
+      {{"--Number=3"}, "unknown option '--Number=3'; did you mean --number?"},
+      {{"--ignore_things", "3"}, "did you mean --ignore-things?"},
+      {{"--skip-things", "a"}, "unknown option '--skip-things'; did you mean --ignore-things?"},
+      {{"--drop", "a"}, "did you mean --ignore-things?"},
+      {{"--no-flags"}, "did you mean --no-flag?"},
+      {{"--zzzz"}, "unknown option '--zzzz'; see --help"},
+      {{"--text", "--number", "3"}, "--text needs a value"},
       {{"--number", "11"}, "--number: 11 is not in 1 .. 10"},
       {{"--number", "x"}, "not a whole number"},
       {{"--number", "99999999999999999999"}, "not a whole"},
@@ -256,10 +274,20 @@ static void test_options(void **state) {
       {{"--flag", "--text"}, "--text needs a value"},
   };
   for (size_t i = 0; i < COUNT_OF(bad); i++) {
-    char *words[] = {"tool", bad[i].words[0], bad[i].words[1]};
-    assert_int_equal(options_parse(table, COUNT_OF(table), 3, words, &error), OPTIONS_ERROR);
+    char *words[5] = {"tool"};
+    int count = 1;
+    while (count < 5 && bad[i].words[count - 1]) {
+      words[count] = bad[i].words[count - 1];
+      count++;
+    }
+    assert_int_equal(options_parse(table, COUNT_OF(table), count, words, &error), OPTIONS_ERROR);
     if (!strstr(error.message, bad[i].message)) fail_msg("'%s' lacks '%s'", error.message, bad[i].message);
   }
+  list.count = OPTION_LIST_MAX;
+  char *many[] = {"tool", "--ignore-things", "a"};
+  assert_int_equal(options_parse(table, COUNT_OF(table), 3, many, &error), OPTIONS_ERROR);
+  assert_non_null(strstr(error.message, "more than 256 times"));
+
   char *help[] = {"tool", "--help"};
   assert_int_equal(options_parse(table, COUNT_OF(table), 2, help, &error), OPTIONS_HELP);
 }

@@ -34,6 +34,15 @@ char *arena_copy(struct arena *arena, const char *bytes, size_t size) {
   return copy;
 }
 
+void arena_join(struct arena *arena, struct arena *more) {
+  struct arena_block **end = &more->head;
+  while (*end)
+    end = &(*end)->next;
+  *end = arena->head;
+  arena->head = more->head;
+  more->head = NULL;
+}
+
 void arena_free(struct arena *arena) {
   for (struct arena_block *block = arena->head, *next; block; block = next) {
     next = block->next;

@@ -58,6 +58,7 @@ struct arena {
 
 void *arena_alloc(struct arena *arena, size_t size); /* 16-byte aligned, uninitialised; NULL when memory is out */
 char *arena_copy(struct arena *arena, const char *bytes, size_t size); /* adds a final NUL */
+void arena_join(struct arena *arena, struct arena *more); /* takes over what `more` holds, which is empty afterwards */
 void arena_free(struct arena *arena);
 
 /* A growing array: makes room for `count` items of `item` bytes, doubling. `*items` and `*capacity` start as 0. */
@@ -201,13 +202,21 @@ void progress_finish(struct progress *progress);
 
 /* ---- options.c --------------------------------------------------------------------------------------------------- */
 
-enum option_kind { OPTION_SECTION, OPTION_FLAG, OPTION_INT, OPTION_REAL, OPTION_TEXT, OPTION_CHOICE };
+enum option_kind { OPTION_SECTION, OPTION_FLAG, OPTION_INT, OPTION_REAL, OPTION_TEXT, OPTION_LIST, OPTION_CHOICE };
+
+/* The values of an option that may be given several times, in order. */
+enum { OPTION_LIST_MAX = 256 };
+struct option_list {
+  const char *items[OPTION_LIST_MAX];
+  size_t count;
+};
 
 /* One row of a table that drives parsing, --help and the resolved configuration in run.json. */
 struct option {
   enum option_kind kind;
   const char *name;     /* without "--"; a section's title */
-  void *value;          /* bool *, int64_t *, double *, const char **, int * (index into choices); holds the default */
+  void *value;          /* bool *, int64_t *, double *, const char **, struct option_list *, int * (index into choices);
+                         * holds the default */
   const char *argument; /* "N", "FILE", ... ; for a choice NULL: "a|b|c" is made from choices */
   const char *help;
   double low, high;           /* inclusive bounds for INT and REAL; both 0: unbounded; an INT default below: off */
@@ -217,7 +226,8 @@ struct option {
 enum options_result { OPTIONS_OK = 0, OPTIONS_ERROR = -1, OPTIONS_HELP = 1, OPTIONS_VERSION = 2 };
 
 /* Accepts --name value, --name=value and, for flags, --name and --no-name; --help and --version are built in. Anything
- * that does not start with "--" is an error. */
+ * that does not start with "--" is an error, and so is an option that is given twice, unless it is a list. The message
+ * about an unknown option names the nearest by its spelling, or by the words of its name and help. */
 enum options_result options_parse(const struct option *table, size_t count, int argc, char **argv, struct error *error);
 void options_help(const struct option *table, size_t count, FILE *stream);
 

@@ -4,8 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-enum { HELP_COLUMN = 36 };
+enum { HELP_COLUMN = 36, OPTIONS_MAX = 128 };
 
 static bool option_named(const struct option *option, const char *name, size_t length) {
   return option->kind != OPTION_SECTION && strlen(option->name) == length && !memcmp(option->name, name, length);
@@ -66,6 +67,15 @@ static int parse_choice(const struct option *option, const char *text, struct er
   return error_set(error, "--%s: '%s' is not one of %s", option->name, text, list);
 }
 
+static int add_value(const struct option *option, const char *text, struct error *error) {
+  struct option_list *list = option->value;
+  if (list->count == OPTION_LIST_MAX) {
+    return error_set(error, "--%s is given more than %d times", option->name, OPTION_LIST_MAX);
+  }
+  list->items[list->count++] = text;
+  return 0;
+}
+
 static int parse_value(const struct option *option, const char *text, struct error *error) {
   switch (option->kind) {
   case OPTION_INT:
@@ -74,36 +84,138 @@ static int parse_value(const struct option *option, const char *text, struct err
     return parse_real(option, text, error);
   case OPTION_CHOICE:
     return parse_choice(option, text, error);
+  case OPTION_LIST:
+    return add_value(option, text, error);
   default:
     *(const char **)option->value = text;
     return 0;
   }
 }
 
+/* ---- what was meant by an option that is not there ---- */
+
+enum { NAME_MAX_SIZE = 64 };
+
+/* Insertions, deletions and substitutions from one name to another, letters of either case being the same. */
+static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length) {
+  size_t row[NAME_MAX_SIZE + 1];
+  if (a_length > NAME_MAX_SIZE || b_length > NAME_MAX_SIZE) return NAME_MAX_SIZE;
+  for (size_t j = 0; j <= b_length; j++) {
+    row[j] = j;
+  }
+  for (size_t i = 1; i <= a_length; i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b_length; j++) {
+      size_t change = diagonal + (strncasecmp(&a[i - 1], &b[j - 1], 1) != 0);
+      size_t skip = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+      diagonal = row[j];
+      row[j] = change < skip ? change : skip;
+    }
+  }
+  return row[b_length];
+}
+
+/* Whether text, words between anything but letters and digits, has a word that begins like `word` or the reverse. */
+static bool has_word(const char *text, const char *word, size_t length) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  while (*text) {
+    size_t size = strspn(text, letters), shared = size < length ? size : length;
+    if (shared >= 3 && !strncasecmp(text, word, shared)) return true;
+    text += size;
+    text += strcspn(text, letters);
+  }
+  return false;
+}
+
+/* 0: nothing speaks for it. Spelling tells more than a word in the name, and that more than one in the help. */
+static size_t likeness(const struct option *option, const char *name, size_t length) {
+  size_t distance = edit_distance(name, length, option->name, strlen(option->name)), points = 0;
+  if (distance * 3 <= length) return 1000 - distance;
+  for (size_t at = 0, size; at < length; at += size + 1) {
+    size = strcspn(name + at, "-_=");
+    if (size > length - at) size = length - at;
+    points += has_word(option->name, name + at, size) ? 10 : has_word(option->help, name + at, size) ? 3 : 0;
+  }
+  return points;
+}
+
+static int unknown_option(const struct option *table, size_t count, const char *word, struct error *error) {
+  const char *name = word + strspn(word, "-");
+  size_t length = strcspn(name, "="), best = 0;
+  const struct option *nearest = NULL;
+  bool negated = length > 3 && !strncmp(name, "no-", 3), nearest_negated = false;
+  for (size_t i = 0; i < count; i++) {
+    if (table[i].kind == OPTION_SECTION) continue;
+    bool off = negated && table[i].kind == OPTION_FLAG;
+    size_t points = off ? likeness(&table[i], name + 3, length - 3) : likeness(&table[i], name, length);
+    if (points <= best) continue;
+    best = points;
+    nearest = &table[i];
+    nearest_negated = off;
+  }
+  if (!nearest) return error_set(error, "unknown option '%s'; see --help", word);
+  return error_set(error, "unknown option '%s'; did you mean --%s%s? See --help", word, nearest_negated ? "no-" : "",
+                   nearest->name);
+}
+
+/* A word where an option should be; `last` is the option before it, or NULL. */
+static int stray_word(const struct option *table, size_t count, const struct option *last, const char *word,
+                      struct error *error) {
+  if (word[0] == '-' && word[1]) return unknown_option(table, count, word, error);
+  if (!last || last->kind == OPTION_FLAG) return error_set(error, "'%s' is not an option; see --help", word);
+  if (last->kind == OPTION_LIST) {
+    const struct option_list *list = last->value;
+    return error_set(error,
+                     "'%s' is not an option; several values are given one by one: --%s %s --%s %s (and a value with "
+                     "spaces in quotes)",
+                     word, last->name, list->items[list->count - 1], last->name, word);
+  }
+  return error_set(error, "'%s' is not an option; --%s takes one value (with spaces: in quotes); see --help", word,
+                   last->name);
+}
+
+/* ---- reading ---- */
+
+/* The option that a word names, as far as "="; `negated` when it is --no-FLAG. */
+static const struct option *option_of(const struct option *table, size_t count, const char *word, bool *negated) {
+  *negated = false;
+  if (strncmp(word, "--", 2) != 0) return NULL;
+  const char *name = word + 2;
+  size_t length = strcspn(name, "=");
+  const struct option *option = option_find(table, count, name, length);
+  if (option || length <= 3 || strncmp(name, "no-", 3) != 0) return option;
+  option = option_find(table, count, name + 3, length - 3);
+  *negated = option && option->kind == OPTION_FLAG;
+  return *negated ? option : NULL;
+}
+
 enum options_result options_parse(const struct option *table, size_t count, int argc, char **argv,
                                   struct error *error) {
+  bool given[OPTIONS_MAX] = {false}, negated, ignored;
+  const struct option *last = NULL;
+  if (count > OPTIONS_MAX) return error_set(error, "more than %d options: raise OPTIONS_MAX", OPTIONS_MAX);
   for (int i = 1; i < argc; i++) {
     const char *word = argv[i];
     if (!strcmp(word, "--help") || !strcmp(word, "-h")) return OPTIONS_HELP;
     if (!strcmp(word, "--version")) return OPTIONS_VERSION;
-    if (strncmp(word, "--", 2) != 0) return error_set(error, "'%s' is not an option; see --help", word);
-    const char *name = word + 2, *equals = strchr(name, '=');
-    size_t length = equals ? (size_t)(equals - name) : strlen(name);
-    const struct option *option = option_find(table, count, name, length);
-    bool negated = false;
-    if (!option && length > 3 && !strncmp(name, "no-", 3)) {
-      option = option_find(table, count, name + 3, length - 3);
-      negated = option && option->kind == OPTION_FLAG;
-      if (!negated) option = NULL;
+    if (strncmp(word, "--", 2) != 0) return stray_word(table, count, last, word, error);
+    const struct option *option = last = option_of(table, count, word, &negated);
+    if (!option) return unknown_option(table, count, word, error);
+    if (given[option - table] && option->kind != OPTION_LIST) {
+      return error_set(error, "--%s is given twice", option->name);
     }
-    if (!option) return error_set(error, "unknown option '%s'; see --help", word);
+    given[option - table] = true;
+    const char *equals = strchr(word, '=');
     if (option->kind == OPTION_FLAG) {
       if (equals) return error_set(error, "--%s takes no value", option->name);
       *(bool *)option->value = !negated;
       continue;
     }
     const char *text = equals ? equals + 1 : i + 1 < argc ? argv[++i] : NULL;
-    if (!text) return error_set(error, "--%s needs a value; see --help", option->name);
+    if (!text || (!equals && option_of(table, count, text, &ignored))) {
+      return error_set(error, "--%s needs a value; see --help", option->name);
+    }
     if (parse_value(option, text, error)) return OPTIONS_ERROR;
   }
   return OPTIONS_OK;
@@ -123,6 +235,8 @@ static void print_default(const struct option *option, FILE *stream) {
     break;
   case OPTION_FLAG:
     if (*(const bool *)option->value) fprintf(stream, " [on; --no-%s]", option->name);
+    break;
+  case OPTION_LIST:
     break;
   default:
     if (*(const char *const *)option->value) fprintf(stream, " [%s]", *(const char *const *)option->value);
@@ -172,6 +286,7 @@ cJSON *options_json(const struct option *table, size_t count) {
   for (size_t i = 0; complete && i < count; i++) {
     const struct option *option = &table[i];
     const char *text;
+    const struct option_list *list;
     switch (option->kind) {
     case OPTION_SECTION:
       break;
@@ -183,6 +298,10 @@ cJSON *options_json(const struct option *table, size_t count) {
       break;
     case OPTION_REAL:
       complete = cJSON_AddNumberToObject(object, option->name, *(const double *)option->value);
+      break;
+    case OPTION_LIST:
+      list = option->value;
+      complete = cJSON_AddItemToObject(object, option->name, cJSON_CreateStringArray(list->items, (int)list->count));
       break;
     case OPTION_CHOICE:
       complete = cJSON_AddStringToObject(object, option->name, option->choices[*(const int *)option->value]);
