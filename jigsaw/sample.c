@@ -212,7 +212,8 @@ int jig_sample_image(const struct dataset *dataset, int64_t image, int width, in
   negatives += rng_uniform(&rng) < wanted - (double)negatives; /* the fraction, on average */
   for (int64_t i = 0; i < negatives; i++) {
     struct jig_sample negative = {.category = -1};
-    if (!find_negative(dataset, image, width, height, options, &rng, samples, positives, &negative.rect)) {
+    if (entry->incomplete ||
+        !find_negative(dataset, image, width, height, options, &rng, samples, positives, &negative.rect)) {
       counts->negatives_given_up++;
       continue;
     }

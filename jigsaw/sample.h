@@ -72,7 +72,7 @@ struct jig_sample_counts {
   int64_t dropped[JIG_DROPS];
   int64_t clipped; /* positives whose box stuck out of the image */
   int64_t positives, negatives;
-  int64_t negatives_given_up; /* wanted but not found within negative_attempts */
+  int64_t negatives_given_up; /* wanted but not found within negative_attempts, or the picture's boxes are incomplete */
 };
 
 void jig_sample_counts_add(struct jig_sample_counts *total, const struct jig_sample_counts *more);

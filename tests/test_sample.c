@@ -313,6 +313,10 @@ static void test_given_up(void **state) {
   assert_ok(jig_sample_image(&scene.dataset, 0, 60, 40, &options, &samples, &counts, &error), error);
   assert_int_equal(samples.count, 8);
   assert_int_equal(counts.negatives_given_up, 7);
+  scene.images[0].incomplete = true; /* an object that could not be read may lie anywhere */
+  assert_ok(jig_sample_image(&scene.dataset, 0, 60, 40, &options, &samples, &counts, &error), error);
+  assert_int_equal(samples.count, 1);
+  assert_int_equal(counts.negatives_given_up, 14);
   jig_samples_free(&samples);
 }
 

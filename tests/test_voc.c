@@ -203,6 +203,29 @@ static void test_folders(void **state) {
   test_scratch_remove(root);
 }
 
+/* Names are found by a table that grows; ids are positions until they are sorted, and after. */
+static void test_many_categories(void **state) {
+  (void)state;
+  struct dataset dataset = {0};
+  struct error error = {0};
+  char name[32];
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < 10000; i++) {
+      int32_t category;
+      snprintf(name, sizeof(name), "%d", (i * 7919) % 10000);
+      assert_ok(build_category_named(&dataset, text_of(name), "f", &category, &error), error);
+      assert_string_equal(dataset.categories[category].name, name);
+      if (round < 2) assert_int_equal(category, i);
+    }
+    if (round == 1) assert_ok(build_sort_categories(&dataset, &error), error);
+  }
+  assert_int_equal(dataset.category_count, 10000);
+  int32_t category;
+  assert_int_equal(build_category_named(&dataset, TEXT("x"), "f:3", &category, &error), -1);
+  assert_non_null(strstr(error.message, "f:3: \"x\" would be category 10001"));
+  dataset_free(&dataset);
+}
+
 static void test_loose_files(void **state) {
   (void)state;
   char root[64];
@@ -246,9 +269,9 @@ static void test_real_data(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_bad_documents), cmocka_unit_test(test_limits),  cmocka_unit_test(test_values),
-      cmocka_unit_test(test_truncation),    cmocka_unit_test(test_folders), cmocka_unit_test(test_loose_files),
-      cmocka_unit_test(test_real_data),
+      cmocka_unit_test(test_bad_documents), cmocka_unit_test(test_limits),    cmocka_unit_test(test_values),
+      cmocka_unit_test(test_truncation),    cmocka_unit_test(test_folders),   cmocka_unit_test(test_many_categories),
+      cmocka_unit_test(test_loose_files),   cmocka_unit_test(test_real_data),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

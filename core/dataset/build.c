@@ -89,12 +89,45 @@ int build_folder(struct dataset *dataset, const char *folder, struct error *erro
   return 0;
 }
 
+/* ---- categories by name ---- */
+
+/* The slot of a name: that of its category, or the free one where it belongs. */
+static int32_t *named_slot(const struct dataset *dataset, struct text name) {
+  size_t at = XXH3_64bits(name.data, name.size) & dataset->named_mask;
+  for (;; at = (at + 1) & dataset->named_mask) {
+    int32_t *slot = &dataset->named[at];
+    if (*slot < 0 || text_equal(name, text_of(dataset->categories[*slot].name))) return slot;
+  }
+}
+
+/* Brings the table up to the categories; half of it stays free. Of two categories of one name the first is found. */
+static int named_update(struct dataset *dataset, struct error *error) {
+  size_t slots = dataset->named == NULL ? 0 : dataset->named_mask + 1, wanted = slots == 0 ? 64 : slots;
+  while (wanted / 2 <= (size_t)dataset->category_count)
+    wanted *= 2;
+  if (wanted > slots) {
+    int32_t *named = malloc(wanted * sizeof(*named));
+    if (named == NULL) return error_memory(error, wanted * sizeof(*named));
+    free(dataset->named);
+    dataset->named = named;
+    dataset->named_mask = wanted - 1;
+  }
+  if (wanted > slots || dataset->named_count > dataset->category_count) { /* also when categories were taken back */
+    memset(dataset->named, 0xFF, wanted * sizeof(*dataset->named));
+    dataset->named_count = 0;
+  }
+  for (; dataset->named_count < dataset->category_count; dataset->named_count++) {
+    int32_t *slot = named_slot(dataset, text_of(dataset->categories[dataset->named_count].name));
+    if (*slot < 0) *slot = (int32_t)dataset->named_count;
+  }
+  return 0;
+}
+
 int build_category_named(struct dataset *dataset, struct text name, const char *source, int32_t *category,
                          struct error *error) {
-  for (int64_t i = 0; i < dataset->category_count; i++) {
-    *category = (int32_t)i;
-    if (text_equal(name, text_of(dataset->categories[i].name))) return 0;
-  }
+  if (named_update(dataset, error) != 0) return -1;
+  *category = *named_slot(dataset, name);
+  if (*category >= 0) return 0;
   *category = (int32_t)dataset->category_count;
   if (dataset->category_count == NAMED_CATEGORIES_MAX) {
     return error_set(error, "%s: \"%s\" would be category %d: are these really the names of classes?", source,
@@ -118,6 +151,7 @@ int build_sort_categories(struct dataset *dataset, struct error *error) {
     position[dataset->categories[i].id] = (int32_t)i; /* the id was the position when the name was new */
     dataset->categories[i].id = (int64_t)i;
   }
+  dataset->named_count = INT64_MAX; /* the table's positions are not these any more */
   for (int64_t i = 0; i < dataset->box_count; i++) {
     dataset->boxes[i].category = position[dataset->boxes[i].category];
   }

@@ -193,6 +193,7 @@ void dataset_free(struct dataset *dataset) {
   free(dataset->categories);
   free(dataset->images);
   free(dataset->boxes);
+  free(dataset->named);
   arena_free(&dataset->arena);
   *dataset = (struct dataset){0};
 }

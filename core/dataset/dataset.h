@@ -33,6 +33,7 @@ struct dataset_image {
   int width, height;     /* as annotated; 0 when the annotations do not say */
   int32_t box_count;
   int64_t first_box; /* boxes of an image are contiguous and in file order */
+  bool incomplete;   /* something annotated in it could not be read, and may lie anywhere: no part is background */
 };
 
 /* Why an annotation was left out by a reader. */
@@ -45,6 +46,7 @@ enum dataset_fault {
   DATASET_BAD_FILE,    /* a whole document or label file that cannot be read */
   DATASET_STRAY,       /* a label file that belongs to no picture */
   DATASET_REPEATED,    /* the same class and box again in the same image: harmless, not part of dataset_fault_total */
+  DATASET_RENAMED,     /* a document that names another picture than the one it lies with: not part of it either */
   DATASET_FAULTS
 };
 extern const char *const dataset_fault_names[DATASET_FAULTS]; /* after "annotations": "without a box", ... */
@@ -65,7 +67,10 @@ struct dataset {
   XXH128_hash_t hash;                                     /* XXH3-128 over the annotation bytes; see the readers */
   struct arena arena;                                     /* names */
   struct dataset_fault_count faults[DATASET_FAULTS];      /* what was left out while reading */
-  size_t category_capacity, image_capacity, box_capacity; /* private to the readers */
+  size_t category_capacity, image_capacity, box_capacity; /* private to the readers, as is the table of names: */
+  int32_t *named;                                         /* categories by the hash of their names, -1: free */
+  size_t named_mask;                                      /* slots - 1 */
+  int64_t named_count;                                    /* how many of the categories are in it */
 };
 
 /* What the numbers of a COCO bbox are. */

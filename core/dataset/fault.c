@@ -8,11 +8,21 @@
 enum { ALWAYS_TOLERATED = 10 };
 
 const char *const dataset_fault_names[DATASET_FAULTS] = {
-    [DATASET_NO_BOX] = "without a box",         [DATASET_BAD_BOX] = "with a malformed box",
-    [DATASET_NO_IMAGE] = "of an unknown image", [DATASET_NO_CATEGORY] = "of an unknown category",
-    [DATASET_BAD_FILE] = "in unreadable files", [DATASET_STRAY] = "in stray files",
-    [DATASET_BAD_VALUE] = "with a wrong value", [DATASET_REPEATED] = "given twice",
+    [DATASET_NO_BOX] = "without a box",
+    [DATASET_BAD_BOX] = "with a malformed box",
+    [DATASET_NO_IMAGE] = "of an unknown image",
+    [DATASET_NO_CATEGORY] = "of an unknown category",
+    [DATASET_BAD_FILE] = "in unreadable files",
+    [DATASET_STRAY] = "in stray files",
+    [DATASET_BAD_VALUE] = "with a wrong value",
+    [DATASET_REPEATED] = "given twice",
+    [DATASET_RENAMED] = "for a picture of another name",
 };
+
+/* Whether what has the fault is used all the same, or is used once already. */
+static bool harmless(int fault) {
+  return fault == DATASET_REPEATED || fault == DATASET_RENAMED;
+}
 
 int dataset_fault(struct dataset *dataset, enum dataset_fault fault, struct error *error, const char *format, ...) {
   struct dataset_fault_count *count = &dataset->faults[fault];
@@ -29,17 +39,17 @@ int dataset_fault(struct dataset *dataset, enum dataset_fault fault, struct erro
 int64_t dataset_fault_total(const struct dataset *dataset) {
   int64_t total = 0;
   for (int fault = 0; fault < DATASET_FAULTS; fault++)
-    if (fault != DATASET_REPEATED) total += dataset->faults[fault].count;
+    if (!harmless(fault)) total += dataset->faults[fault].count;
   return total;
 }
 
 int dataset_check_faults(const struct dataset *dataset, const char *name, double max_percent, struct error *error) {
   int64_t bad = dataset_fault_total(dataset), all = dataset->box_count + bad;
-  if (bad == 0 || (max_percent > 0 && bad <= ALWAYS_TOLERATED) || (double)bad * 100 <= (double)all * max_percent)
-    return 0;
+  bool few = max_percent > 0 && bad <= ALWAYS_TOLERATED && bad < all;
+  if (bad == 0 || few || (double)bad * 100 <= (double)all * max_percent) return 0;
   int worst = 0;
   for (int fault = 0; fault < DATASET_FAULTS; fault++)
-    if (fault != DATASET_REPEATED && dataset->faults[fault].count > dataset->faults[worst].count) worst = fault;
+    if (!harmless(fault) && dataset->faults[fault].count > dataset->faults[worst].count) worst = fault;
   return error_set(error,
                    "%s: %" PRId64 " of %" PRId64 " annotations cannot be used, more than the %g %% that "
                    "--max-bad-annotations allows; most (%" PRId64 ") are %s. The first: %s",

@@ -84,7 +84,7 @@ void id_table_close(struct id_table *table);
 int dataset_fault(struct dataset *dataset, enum dataset_fault fault, struct error *error, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
-/* Fails when more than ten, and more than max_percent, were left out. */
+/* Fails when more than ten, or all, and more than max_percent were left out. */
 int dataset_check_faults(const struct dataset *dataset, const char *name, double max_percent, struct error *error);
 
 /* ---- folder.c ---------------------------------------------------------------------------------------------------- */
