@@ -86,6 +86,7 @@ static int describe_sample(const struct generation *work, const struct dataset_i
                                 (long long)record->annotation_id)) {
     return -1;
   }
+  if (image->set > 0 && buffer_printf(text, error, ",\"set\":%d", image->set)) return -1;
   if (buffer_printf(text, error, ",\"group\":\"%c\",\"image_id\":%lld,\"file_name\":", jig_group_letters[record->group],
                     (long long)image->id) ||
       buffer_json_string(text, image->file_name, error) ||

@@ -13,8 +13,11 @@ enum { OPTION_COUNT = 48 };
 struct arguments {
   struct option table[OPTION_COUNT];
   size_t option_count;
-  const char *annotations, *images, *out, *template, *preview, *check;
+  const char *out, *template, *preview, *check;
+  struct option_list annotations, images, split, ignore_classes, rename_classes;
+  struct dataset_source sources[OPTION_LIST_MAX]; /* annotations->count of them */
   struct dataset_options reading;
+  int boxes; /* 0: xywh, but checked; else 1 + enum dataset_boxes */
   int64_t seed, toy, workers, preview_count;
   const char *jigsaws;
   bool dry_run, overwrite, quiet;
@@ -22,6 +25,7 @@ struct arguments {
 };
 
 static const char *const formats[] = {"auto", "coco", "voc", "yolo", NULL};
+static const char *const boxes[] = {"check", "xywh", "xyxy", "relative", NULL};
 static const char *const shifts[] = {"uniform", "symmetric", "full", NULL};
 static const char *const sizes[] = {"positives", "uniform", NULL};
 static const char *const ious[] = {"box", "crop", NULL};
@@ -29,9 +33,10 @@ static const char *const crowds[] = {"avoid", "ignore", NULL};
 static const char *const fits[] = {"pad", "warp", "resize", NULL};
 
 /* What the output does not depend on, or what is recorded by content (the annotations). */
-static const char *const not_identity[] = {"annotations", "images",    "out",           "check",   "toy",
-                                           "workers",     "preview",   "preview-count", "dry-run", "quiet",
-                                           "split",       "overwrite", "format",        "max-bad"};
+static const char *const not_identity[] = {
+    "annotations", "images",    "out",           "check",   "toy",
+    "workers",     "preview",   "preview-count", "dry-run", "quiet",
+    "split",       "overwrite", "format",        "max-bad", "max-bad-annotations"};
 
 static const char *const products[] = {"dataset.json", "shards", "jigsaws", NULL};
 
@@ -52,15 +57,25 @@ static void make_options(struct arguments *a) {
   struct jig_assemble_options *j = &g->assemble;
   const struct option options[] = {
       {OPTION_SECTION, "Input and output", NULL, NULL, NULL, 0, 0, NULL},
-      {OPTION_TEXT, "annotations", &a->annotations, "FILE|DIR", "COCO instances JSON, or a VOC or YOLO folder", 0, 0,
+      {OPTION_LIST, "annotations", &a->annotations, "FILE|DIR",
+       "COCO instances JSON, or a VOC or YOLO folder; given again: one more, joined", 0, 0, NULL},
+      {OPTION_LIST, "images", &a->images, "DIR", "the pictures: of all annotations, or given once for each", 0, 0,
        NULL},
-      {OPTION_TEXT, "images", &a->images, "DIR", "the pictures (VOC, YOLO: found beside the annotations)", 0, 0, NULL},
       {OPTION_TEXT, "out", &a->out, "DIR", "the sample store; made if need be", 0, 0, NULL},
       {OPTION_CHOICE, "format", &a->reading.format, NULL, "what the annotations are", 0, 0, formats},
-      {OPTION_TEXT, "split", &a->reading.split, "NAME", "a part of the data set: train2017, trainval, ...", 0, 0, NULL},
+      {OPTION_LIST, "split", &a->split, "NAME", "a part of the data set: train2017, trainval, ...; as --images", 0, 0,
+       NULL},
+      {OPTION_CHOICE, "boxes", &a->boxes, NULL, "a COCO bbox is x y w h (check: where plausible), or else", 0, 0,
+       boxes},
+      {OPTION_LIST, "ignore-classes", &a->ignore_classes, "A,B",
+       "leave these out (skip, exclude): neither samples nor background", 0, 0, NULL},
+      {OPTION_LIST, "rename-classes", &a->rename_classes, "OLD=NEW,..",
+       "rename classes; those of one name become one (merge, map)", 0, 0, NULL},
       {OPTION_FLAG, "exif", &g->extract.exif, NULL, "boxes are annotated on pictures turned by EXIF orientation", 0, 0,
        NULL},
       {OPTION_REAL, "max-bad", &g->max_bad, "PERCENT", "broken images that are skipped before giving up", 0, 100, NULL},
+      {OPTION_REAL, "max-bad-annotations", &a->reading.max_bad_annotations, "PERCENT",
+       "annotations left out as unusable before giving up (ten always may)", 0, 100, NULL},
       {OPTION_FLAG, "overwrite", &a->overwrite, NULL, "begin anew where --out holds other work of this tool", 0, 0,
        NULL},
       {OPTION_SECTION, "Sampling", NULL, NULL, NULL, 0, 0, NULL},
@@ -126,6 +141,34 @@ static int parse_jigsaws(const char *text, int64_t *jigsaws, struct error *error
   return error_set(error, "--jigsaws: '%s' is neither auto nor a number from 0 to 100000000", text);
 }
 
+/* The value that belongs to --annotations number i: its own, or the one for all. */
+static int pair_value(const struct arguments *a, const char *name, const struct option_list *list, size_t i,
+                      const char **value, struct error *error) {
+  *value = NULL;
+  if (list->count == 0) return 0;
+  if (list->count != 1 && list->count != a->annotations.count) {
+    return error_set(error,
+                     "--%s is given %zu times, --annotations %zu times: give it once for all, or once for each in the "
+                     "same order",
+                     name, list->count, a->annotations.count);
+  }
+  *value = list->items[list->count == 1 ? 0 : i];
+  return 0;
+}
+
+static int pair_sources(struct arguments *a, struct error *error) {
+  for (size_t i = 0; i < a->annotations.count; i++) {
+    struct dataset_source *source = &a->sources[i];
+    source->annotations = a->annotations.items[i];
+    if (pair_value(a, "images", &a->images, i, &source->images, error) ||
+        pair_value(a, "split", &a->split, i, &source->split, error)) {
+      return -1;
+    }
+    if (source->split && !*source->split) source->split = NULL; /* --split '': this one has none */
+  }
+  return 0;
+}
+
 /* What the table's single rows cannot say. */
 static int finish_arguments(struct arguments *a, struct error *error) {
   struct jig_assemble_options *assemble = &a->generate.assemble;
@@ -136,7 +179,9 @@ static int finish_arguments(struct arguments *a, struct error *error) {
   a->generate.workers = a->workers > 0 ? (int)a->workers : processor_count();
   if (a->check) return 0;
   if (a->toy >= 0) return a->out && *a->out ? 0 : error_set(error, "--toy needs --out DIR; see --help");
-  if (!a->annotations) return error_set(error, "--annotations FILE|DIR is missing; see --help");
+  if (a->annotations.count == 0) return error_set(error, "--annotations FILE|DIR is missing; see --help");
+  a->reading.boxes = a->boxes > 0 ? a->boxes - 1 : DATASET_XYWH;
+  if (pair_sources(a, error)) return -1;
   if ((!a->out || !*a->out) && !a->dry_run) return error_set(error, "--out DIR is missing (or --dry-run); see --help");
   return 0;
 }
@@ -153,6 +198,11 @@ static cJSON *make_identity(const struct arguments *a, const struct dataset *dat
   return NULL;
 }
 
+/* For messages: the annotations, or that there are several. */
+static const char *source_name(const struct arguments *a) {
+  return a->annotations.count == 1 ? a->annotations.items[0] : "the joined annotations";
+}
+
 /* cJSON, and many a reader of our JSON, keeps numbers as doubles. */
 static int check_category_ids(const struct arguments *a, const struct dataset *dataset, struct error *error) {
   for (int64_t i = 0; i < dataset->category_count; i++) {
@@ -160,17 +210,17 @@ static int check_category_ids(const struct arguments *a, const struct dataset *d
     if (id > -(INT64_C(1) << 53) && id < INT64_C(1) << 53) continue;
     return error_set(error,
                      "%s: category id %lld: ids beyond 2^53 are not kept by JSON readers; renumber the categories",
-                     a->annotations, (long long)id);
+                     source_name(a), (long long)id);
   }
   return 0;
 }
 
 /* Whether there is anything to do, before anything is written. */
 static int check_dataset(const struct arguments *a, const struct dataset *dataset, struct error *error) {
-  if (dataset->image_count == 0) return error_set(error, "%s: lists no images; nothing can be cut out", a->annotations);
-  if (dataset->box_count == 0) return error_set(error, "%s: has no boxes; nothing can be cut out", a->annotations);
+  if (dataset->image_count == 0) return error_set(error, "%s: lists no images; nothing can be cut out", source_name(a));
+  if (dataset->box_count == 0) return error_set(error, "%s: has no boxes; nothing can be cut out", source_name(a));
   if (!a->dry_run && jig_usable_boxes(dataset, &a->generate.extract.sample) == 0) {
-    return error_set(error, "%s: none of its %lld boxes can be used; --dry-run counts why", a->annotations,
+    return error_set(error, "%s: none of its %lld boxes can be used; --dry-run counts why", source_name(a),
                      (long long)dataset->box_count);
   }
   return check_category_ids(a, dataset, error);
@@ -321,16 +371,23 @@ static int generate(struct arguments *a, const struct dataset *dataset, struct e
   return result;
 }
 
+static void print_reading(const struct arguments *a, const struct dataset *dataset, double seconds) {
+  if (a->quiet) return;
+  fprintf(stderr, "%s: %s, %lld images, %lld boxes, %lld classes, read in %.2f s\n", source_name(a),
+          a->annotations.count == 1 ? formats[dataset->format] : "joined", (long long)dataset->image_count,
+          (long long)dataset->box_count, (long long)dataset->category_count, seconds);
+  for (size_t i = 0; i < dataset->note_count; i++) {
+    fprintf(stderr, "note: %s\n", dataset->notes[i]);
+  }
+}
+
 static int run_dataset(struct arguments *a, struct error *error) {
   struct dataset dataset;
   double started = clock_seconds();
-  if (dataset_load(&dataset, a->annotations, a->images, &a->reading, error)) return -1;
-  if (!a->quiet) {
-    fprintf(stderr, "%s: %s, %lld images, %lld boxes, %lld classes, read in %.2f s\n", a->annotations,
-            formats[dataset.format], (long long)dataset.image_count, (long long)dataset.box_count,
-            (long long)dataset.category_count, clock_seconds() - started);
-  }
-  int result = check_dataset(a, &dataset, error);
+  if (dataset_load_all(&dataset, a->sources, a->annotations.count, &a->reading, error)) return -1;
+  int result = dataset_choose_classes(&dataset, &a->ignore_classes, &a->rename_classes, error);
+  if (result == 0) print_reading(a, &dataset, clock_seconds() - started);
+  if (result == 0) result = check_dataset(a, &dataset, error);
   if (result == 0) result = a->dry_run ? dry_run(a, &dataset, error) : generate(a, &dataset, error);
   dataset_free(&dataset);
   return result;

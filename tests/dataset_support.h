@@ -47,4 +47,10 @@ static inline void assert_load_fails(const char *path, const char *images, const
   assert_true(dataset.images == NULL && dataset.boxes == NULL);
 }
 
+static inline bool has_note(const struct dataset *dataset, const char *text) {
+  for (size_t i = 0; i < dataset->note_count; i++)
+    if (strstr(dataset->notes[i], text) != NULL) return true;
+  return false;
+}
+
 #endif

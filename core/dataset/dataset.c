@@ -194,6 +194,7 @@ void dataset_free(struct dataset *dataset) {
   free(dataset->images);
   free(dataset->boxes);
   free(dataset->named);
+  free(dataset->notes);
   arena_free(&dataset->arena);
   *dataset = (struct dataset){0};
 }

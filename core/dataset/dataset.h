@@ -22,7 +22,7 @@ enum { DATASET_CROWD = 1, DATASET_DIFFICULT = 2, DATASET_IGNORED = 4 };
 struct dataset_box {
   int64_t id;        /* annotation id; VOC, YOLO, or absent in COCO: position in the data set, from 1 */
   double x, y, w, h; /* pixels, top-left corner and size, as written: may be NaN, infinite, negative or outside */
-  int32_t category;  /* index into categories */
+  int32_t category;  /* index into categories; -1 if DATASET_IGNORED */
   uint32_t flags;    /* DATASET_CROWD, DATASET_DIFFICULT, DATASET_IGNORED */
 };
 
@@ -31,6 +31,7 @@ struct dataset_image {
   const char *file_name; /* relative to `folder`, safe to join with it */
   const char *folder;    /* the image folder; shared by all images of a source */
   int width, height;     /* as annotated; 0 when the annotations do not say */
+  int32_t set;           /* which of several joined sources it is from, 1, 2, ...; 0: there is only one */
   int32_t box_count;
   int64_t first_box; /* boxes of an image are contiguous and in file order */
   bool incomplete;   /* something annotated in it could not be read, and may lie anywhere: no part is background */
@@ -64,9 +65,11 @@ struct dataset {
   struct dataset_image *images; /* file order (COCO), split or name order (VOC, YOLO) */
   struct dataset_box *boxes;
   int64_t category_count, image_count, box_count;
-  XXH128_hash_t hash;                                     /* XXH3-128 over the annotation bytes; see the readers */
-  struct arena arena;                                     /* names */
-  struct dataset_fault_count faults[DATASET_FAULTS];      /* what was left out while reading */
+  XXH128_hash_t hash;                                /* XXH3-128 over the annotation bytes; see the readers */
+  struct arena arena;                                /* names */
+  struct dataset_fault_count faults[DATASET_FAULTS]; /* what was left out while reading */
+  const char **notes;                                /* what else a user should know, a line each */
+  size_t note_count, note_capacity;
   size_t category_capacity, image_capacity, box_capacity; /* private to the readers, as is the table of names: */
   int32_t *named;                                         /* categories by the hash of their names, -1: free */
   size_t named_mask;                                      /* slots - 1 */
@@ -104,10 +107,36 @@ int dataset_load(struct dataset *dataset, const char *annotations, const char *i
                  const struct dataset_options *options, struct error *error);
 void dataset_free(struct dataset *dataset);
 
+/* Adds a note, which is cut to 1023 bytes. */
+int dataset_note(struct dataset *dataset, struct error *error, const char *format, ...) PRINTF_LIKE(3, 4);
+
 /* How many annotations were left out while reading. */
 int64_t dataset_fault_total(const struct dataset *dataset);
 
-/* The parsers, on memory; `name` is for messages. The data set is zeroed by the caller before the first call, and freed
+/* ---- several sources as one: join.c ---- */
+
+struct dataset_source {
+  const char *annotations, *images, *split; /* as in dataset_load and its options */
+};
+
+/* Loads each source and makes one data set of them. Classes of one name are one class, also within a source, with the
+ * first one's id; where ids clash between sources, all classes get new ones, from 1. Ids of images and boxes are kept,
+ * and may occur once in each source: image->set and image->id together tell an image. Notes say what was in each source
+ * and what was made one. The hash is over the sources' hashes in order; of a single source it is that source's. */
+int dataset_load_all(struct dataset *dataset, const struct dataset_source *sources, size_t count,
+                     const struct dataset_options *options, struct error *error);
+
+/* ---- choosing classes: classes.c ---- */
+
+/* Renames classes ("old=new,old=new" in each item), which may make several one; and leaves out those that are named
+ * ("name,name" in each item; as they stand in the annotations): their boxes become DATASET_IGNORED. A name that no
+ * class has is an error. Afterwards a note names classes that differ only in case or spacing. */
+int dataset_choose_classes(struct dataset *dataset, const struct option_list *ignore, const struct option_list *rename,
+                           struct error *error);
+
+/* ---- the parsers ---- */
+
+/* On memory; `name` is for messages. The data set is zeroed by the caller before the first call, and freed
  * by the caller also after a failure. */
 
 /* One COCO file. Each annotation needs image_id, category_id and bbox; without id it has its position, from 1. NaN and

@@ -115,6 +115,12 @@ char *path_in(struct arena *arena, const char *folder, const char *name, struct 
 size_t name_stem(const char *name);      /* length without the suffix */
 const char *name_base(const char *path); /* what follows the last slash */
 
+/* ---- classes.c --------------------------------------------------------------------------------------------------- */
+
+/* Makes categories of one name one. Within `source` that is worth a note; NULL: among joined sources it is what was
+ * asked for, but ids may clash. */
+int classes_unite(struct dataset *dataset, const char *source, struct error *error);
+
 /* ---- voc.c, yolo.c, yolo_names.c --------------------------------------------------------------------------------- */
 
 int voc_load(struct dataset *dataset, const char *annotations, const char *images, const char *split,
