@@ -1,6 +1,7 @@
 /* Every distinct convolution of ResNet-50 and ResNet-18, alone: forward, data gradient and weight gradient by each of
  * oneDNN's implementations (channels last and in blocks of its own choice; a matrix product for kernel 1), and as
- * nn/cpu does it, with packing of fresh weights and gradients in canonical form included.
+ * nn/cpu does it, with packing of fresh weights and gradients in canonical form included. Of weight gradients there is
+ * a contestant that packs X first, as nn/cpu does where there is AMX; in brackets is what nn/cpu's rule took.
  *
  *   bench_conv [--batch 16] [--threads N] [--precision f32|bf16] [--seconds 0.3] [--all]
  *
@@ -13,8 +14,7 @@
 #include <time.h>
 
 #include "bench/peak.h"
-#include "nn/backend.h"
-#include "nn/cpu/onednn.h"
+#include "nn/cpu/conv.h"
 
 enum { CONTESTANTS = 32, OPERANDS = 3 };
 
@@ -42,8 +42,8 @@ static const enum nn_op kinds[] = {NN_OP_CONV, NN_OP_CONV_BACKWARD_DATA, NN_OP_C
 
 struct contestant {
   char name[64];
-  dnnl_primitive_t primitive;
-  dnnl_exec_arg_t operands[OPERANDS];
+  dnnl_primitive_t packing, primitive; /* packing: NULL where nothing is packed, or for nothing */
+  dnnl_exec_arg_t rows[2], operands[OPERANDS];
   double best;
 };
 
@@ -128,12 +128,38 @@ static int enter_convolutions(struct bench *bench, bool blocked, struct error *e
   return result;
 }
 
-/* Y = X W, DX = DY W^T, DW = DY^T X; `plain`: weights as they come instead of packed. */
-static int enter_products(struct bench *bench, bool plain, struct error *error) {
+enum weights { PLAIN, PACKED, PACKING }; /* as they come; packed for nothing; packed first */
+
+/* Has the last contestant pack what `rows` describes first. */
+static int enter_packing(struct bench *bench, onednn_const_desc rows, struct error *error) {
+  struct contestant *made = &bench->contestants[bench->count - 1];
+  onednn_const_desc packed;
+  dnnl_primitive_desc_t desc;
+  made->rows[0].arg = DNNL_ARG_FROM, made->rows[1] = made->operands[1], made->rows[1].arg = DNNL_ARG_TO;
+  if (ONEDNN(error, "packing", dnnl_memory_get_memory_desc, made->operands[1].memory, &packed)) return -1;
+  if (ONEDNN(error, "packing", dnnl_reorder_primitive_desc_create, &desc, rows, bench->engine, packed, bench->engine,
+             NULL)) {
+    return -1;
+  }
+  int result = ONEDNN(error, "packing", dnnl_primitive_create, &made->packing, desc);
+  dnnl_primitive_desc_destroy(desc);
+  if (result == 0) {
+    result =
+        ONEDNN(error, "packing", dnnl_memory_create, &made->rows[0].memory, rows, bench->engine, DNNL_MEMORY_ALLOCATE);
+  }
+  void *memory = NULL;
+  if (result == 0) result = ONEDNN(error, "packing", dnnl_memory_get_data_handle, made->rows[0].memory, &memory);
+  if (result == 0) fill(memory, dnnl_memory_desc_get_size(rows));
+  return result;
+}
+
+/* Y = X W, DX = DY W^T, DW = DY^T X. */
+static int enter_products(struct bench *bench, enum weights weights, struct error *error) {
   static const int arguments[OPERANDS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
   dnnl_dim_t rows = bench->y.n * bench->y.h * bench->y.w, in = bench->layer->in, out = bench->layer->out;
   enum nn_dtype dtype = bench->dtype;
-  onednn_desc a, b, y;
+  bool plain = weights == PLAIN;
+  onednn_desc a, b, y, lying = describe(2, (dnnl_dims_t){rows, in}, dtype, dnnl_ab);
   int result = 0;
   if (bench->kind == NN_OP_CONV) {
     a = describe(2, (dnnl_dims_t){rows, in}, dtype, dnnl_ab);
@@ -150,8 +176,12 @@ static int enter_products(struct bench *bench, bool plain, struct error *error) 
   }
   dnnl_primitive_desc_t desc;
   for (int i = 0; result == 0 && !onednn_matmul(&desc, bench->engine, a, b, NULL, y, NULL, i); i++) {
-    result = enter(bench, desc, arguments, plain ? "product " : "packed product ", error);
+    static const char *const prefixes[] = {"product ", "packed product ", "packing, product "};
+    int before = bench->count;
+    result = enter(bench, desc, arguments, prefixes[weights], error);
+    if (result == 0 && weights == PACKING && bench->count > before) result = enter_packing(bench, lying, error);
   }
+  dnnl_memory_desc_destroy(lying);
   dnnl_memory_desc_destroy(a);
   dnnl_memory_desc_destroy(b);
   dnnl_memory_desc_destroy(y);
@@ -216,6 +246,7 @@ static double now(const struct bench *bench) {
 
 static int run_contestant(struct bench *bench, struct contestant *c, struct error *error) {
   double started = now(bench);
+  if (c->packing && ONEDNN(error, c->name, dnnl_primitive_execute, c->packing, bench->stream, 2, c->rows)) return -1;
   if (ONEDNN(error, c->name, dnnl_primitive_execute, c->primitive, bench->stream, OPERANDS, c->operands)) return -1;
   if (ONEDNN(error, c->name, dnnl_stream_wait, bench->stream)) return -1;
   double seconds = now(bench) - started;
@@ -255,6 +286,8 @@ static void leave(struct bench *bench) {
     for (int j = 0; j < OPERANDS; j++) {
       if (c->operands[j].memory) dnnl_memory_destroy(c->operands[j].memory);
     }
+    if (c->rows[0].memory) dnnl_memory_destroy(c->rows[0].memory);
+    if (c->packing) dnnl_primitive_destroy(c->packing);
     if (c->primitive) dnnl_primitive_destroy(c->primitive);
   }
   bench->count = 0;
@@ -271,17 +304,24 @@ static int bench_layer(struct bench *bench, double *limit, double *own, struct e
   bench->y = (struct nn_shape){bench->batch, size, size, l->out};
   struct ours ours;
   int result = ours_make(&ours, bench, error);
-  for (int variant = 0; result == 0 && variant < 4; variant++) {
-    if (variant < 2) result = enter_convolutions(bench, variant, error);
-    if (variant > 1 && l->kernel == 1) result = enter_products(bench, variant == 2, error);
+  for (int blocked = 0; result == 0 && blocked < 2; blocked++) {
+    result = enter_convolutions(bench, blocked, error);
+  }
+  for (int weights = PLAIN; result == 0 && l->kernel == 1 && weights <= PACKING; weights++) {
+    if (weights == PACKING && bench->kind != NN_OP_CONV_BACKWARD_WEIGHTS) break;
+    result = enter_products(bench, (enum weights)weights, error);
   }
   int best = result ? -1 : measure(bench, &ours, error);
   if (best >= 0) {
     double flops = layer_flops(bench);
+    static const char *const forms[] = {"", "product ", "packing, product "};
+    const struct cpu_context *context = bench->device.context;
+    enum conv_form form = conv_form_of(&ours.step, context->amx);
     *limit = bench->contestants[best].best, *own = ours.best;
-    printf("%4lld -> %4lld k%d s%d %3d  %-21s %8.2f ms %6.0f GFLOP/s  limit %8.2f  %4.0f %%  %s\n", (long long)l->in,
-           (long long)l->out, l->kernel, l->stride, l->size, nn_op_name(bench->kind), *own * 1e3, flops / *own * 1e-9,
-           *limit * 1e3, *limit / *own * 100, bench->contestants[best].name);
+    printf("%4lld -> %4lld k%d s%d %3d  %-21s %8.2f ms %6.0f GFLOP/s  limit %8.2f  %4.0f %%  %s (%s%s)\n",
+           (long long)l->in, (long long)l->out, l->kernel, l->stride, l->size, nn_op_name(bench->kind), *own * 1e3,
+           flops / *own * 1e-9, *limit * 1e3, *limit / *own * 100, bench->contestants[best].name, forms[form],
+           cpu_conv_implementation(&ours.step));
     for (int i = 0; bench->all && i < bench->count; i++) {
       printf("    %8.2f  %s\n", bench->contestants[i].best * 1e3, bench->contestants[i].name);
     }

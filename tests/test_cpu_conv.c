@@ -3,7 +3,7 @@
  * is NaN: reading it shows in the result, writing it is seen. */
 #include <math.h>
 
-#include "nn/backend.h"
+#include "nn/cpu/conv.h"
 #include "tests/test_support.h"
 
 enum { GUARD = 64 };
@@ -441,6 +441,65 @@ static void test_network_shapes(void **state) {
   }
 }
 
+/* Shapes that some implementation got wrong, on some processor: dilation, kernels of 1 with it, maps narrower than the
+ * stride, single columns; and what is like them. */
+static void test_wrong_elsewhere(void **state) {
+  (void)state;
+  static const struct problem problems[] = {
+      {.x = {2, 9, 6, 200}, .conv = {2, 5, 1, 4, 2, 2, false}},
+      {.x = {1, 6, 2, 100}, .conv = {1, 2, 1, 1, 2, 1, false}},
+      {.x = {3, 4, 9, 76}, .conv = {64, 1, 1, 0, 2, 2, false}},
+      {.x = {3, 2, 1, 48}, .conv = {25, 5, 3, 2, 1, 1, false}},
+      {.x = {1, 6, 1, 16}, .conv = {3, 2, 2, 1, 1, 1, false}},
+      {.x = {2, 7, 7, 64}, .conv = {32, 3, 1, 2, 2, 1, true}},
+      {.x = {1, 12, 12, 32}, .conv = {32, 3, 1, 2, 2, 1, true}},
+      {.x = {2, 8, 1, 32}, .conv = {32, 3, 1, 1, 1, 1, false}},
+      {.x = {2, 1, 8, 32}, .conv = {32, 3, 1, 1, 1, 1, false}},
+      {.x = {2, 1, 1, 48}, .conv = {32, 3, 2, 1, 1, 1, false}},
+      {.x = {2, 6, 2, 32}, .conv = {48, 3, 3, 1, 1, 1, false}},
+      {.x = {1, 5, 5, 64}, .conv = {64, 3, 1, 3, 3, 2, false}},
+      {.x = {1, 8, 8, 48}, .conv = {32, 1, 2, 0, 3, 1, false}},
+      {.x = {2, 2, 1, 64}, .conv = {64, 7, 2, 3, 1, 1, false}},
+  };
+  for (size_t i = 0; i < COUNT_OF(problems); i++) {
+    for (int dtype = 0; dtype < (has_bf16() ? 2 : 1); dtype++) {
+      struct problem p = problems[i];
+      p.round = 100 + (int)i;
+      p.in = p.out = dtype ? NN_BF16 : NN_F32;
+      check_problem(&p);
+    }
+  }
+}
+
+/* Weight gradients of kernel 1 as they are made with AMX, which is right, if not fast, on every processor with bf16. */
+static void test_packed_products(void **state) {
+  (void)state;
+  static const struct problem problems[] = {
+      {.x = {2, 14, 14, 128}, .conv = {64, 1, 1, 0, 1, 1, false}},
+      {.x = {3, 7, 7, 256}, .conv = {96, 1, 1, 0, 1, 1, true}},
+      {.x = {2, 9, 8, 256}, .conv = {128, 1, 2, 0, 1, 1, false}},
+      {.x = {1, 15, 15, 64}, .conv = {128, 1, 2, 0, 1, 1, true}, .accumulate = true},
+      {.x = {1, 9, 7, 65}, .conv = {33, 1, 1, 0, 1, 1, true}},
+      {.x = {1, 5, 3, 1}, .conv = {1, 1, 1, 0, 1, 1, true}},
+      {.x = {3, 5, 3, 31}, .conv = {257, 1, 3, 0, 1, 1, false}, .norm = true},
+      {.x = {16, 1, 1, 300}, .conv = {100, 1, 1, 0, 1, 1, true}},
+      {.x = {33, 1, 1, 300}, .conv = {100, 1, 1, 0, 1, 1, true}},
+  };
+  struct cpu_context *context = device.context;
+  bool amx = context->amx;
+  if (!has_bf16()) skip();
+  context->amx = true;
+  for (size_t i = 0; i < COUNT_OF(problems); i++) {
+    for (int logits = 0; logits < 2; logits++) {
+      struct problem p = problems[i];
+      p.round = 200 + (int)i;
+      p.in = NN_BF16, p.out = logits ? NN_F32 : NN_BF16;
+      check_problem(&p);
+    }
+  }
+  context->amx = amx;
+}
+
 /* Packed weights follow the parameters when, and only when, their version changes. */
 static void test_version(void **state) {
   (void)state;
@@ -553,9 +612,12 @@ static int close_device(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_random_shapes), cmocka_unit_test(test_linear),     cmocka_unit_test(test_network_shapes),
-      cmocka_unit_test(test_version),       cmocka_unit_test(test_repeatable), cmocka_unit_test(test_frozen_weight),
-      cmocka_unit_test(test_refuses),
+      cmocka_unit_test(test_random_shapes),   cmocka_unit_test(test_linear),
+      cmocka_unit_test(test_network_shapes),  cmocka_unit_test(test_version),
+      cmocka_unit_test(test_repeatable),      cmocka_unit_test(test_frozen_weight),
+      cmocka_unit_test(test_refuses),         cmocka_unit_test(test_wrong_elsewhere),
+      cmocka_unit_test(test_packed_products),
+
   };
   return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -3,56 +3,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a step holds from prepare to forget. Scratch memory is divided into `converted`, `gathered`, `packed` (weights,
- * or their gradient) and `plain`, of these sizes or 0, and what a call needs comes last. */
+/* What a step holds from prepare to forget. Scratch memory is divided into `converted`, `gathered`, `blocked`, `packed`
+ * (weights, or their gradient) and `plain`, of these sizes or 0, and what a call needs comes last. */
 struct conv {
+  char implementation[64];
   struct conv_call call;    /* the convolution, or the matrix product that it is */
   struct conv_call convert; /* DY to the precision of X */
+  struct conv_call block;   /* X, or what was gathered of it, to the form that a product wants */
   struct conv_call unpack;  /* the weight gradient to its canonical form */
   struct conv_pack pack;
-  size_t converted, gathered, packed, plain, last;
+  size_t converted, gathered, blocked, packed, plain, last;
 };
-
-static const struct nn_operand *map_in(const struct nn_step *step) {
-  return step->op == NN_OP_CONV_BACKWARD_DATA ? step->out[NN_DX] : step->in[NN_X];
-}
-
-static const struct nn_operand *map_out(const struct nn_step *step) {
-  return step->op == NN_OP_CONV ? step->out[NN_Y] : step->in[NN_DY];
-}
 
 /* DY is converted where it does not have the precision of X. */
 static enum nn_dtype dtype_out(const struct nn_step *step) {
-  return step->op == NN_OP_CONV ? step->out[NN_Y]->dtype : map_in(step)->dtype;
+  return step->op == NN_OP_CONV ? step->out[NN_Y]->dtype : conv_map_in(step)->dtype;
 }
 
 /* What a kernel sees at one position. */
 static int64_t window(const struct nn_step *step) {
-  return map_in(step)->shape.c * step->conv.kernel * step->conv.kernel;
-}
-
-/* Which steps are made a matrix product, with a row for every position; by rule, since a choice by the clock would not
- * give the same bits every time. bench/conv.c measures each choice. A product is faster than oneDNN's convolution
- *   - on a vector, for convolutions are made for maps;
- *   - for a weight gradient that is large and has few rows, since it needs no unpacking; in float32 and with AMX, which
- *     oneDNN's weight gradients for kernel 1 do not use, for all of kernel 1;
- *   - with a stride, in float32, and for a data gradient to more channels.
- * Where a kernel or a stride is larger than 1, what it sees has to be gathered first. */
-static bool is_product(const struct nn_step *step) {
-  struct nn_shape x = map_in(step)->shape, y = map_out(step)->shape;
-  const struct nn_conv *conv = &step->conv;
-  bool f32 = map_in(step)->dtype == NN_F32, amx = !f32 && cpu_has_isa(dnnl_cpu_isa_avx512_core_amx);
-  bool pointwise = conv->kernel == 1 && conv->pad == 0, vector = x.h * x.w == 1;
-  if (conv->groups > 1) return false;
-  switch (step->op) {
-  case NN_OP_CONV:
-    return pointwise && (vector || (f32 && conv->stride > 1));
-  case NN_OP_CONV_BACKWARD_DATA:
-    return pointwise && conv->stride == 1 && (vector || (f32 && x.c > y.c));
-  default:
-    if (y.n * y.h * y.w * 128 < x.c * y.c) return pointwise || (conv->stride > 1 && !amx);
-    return pointwise ? f32 || amx : f32 && conv->stride > 1 && x.c >= 64;
-  }
+  return conv_map_in(step)->shape.c * step->conv.kernel * step->conv.kernel;
 }
 
 /* ---- supports ---------------------------------------------------------------------------------------------------- */
@@ -61,8 +31,8 @@ int cpu_conv_supports(const struct nn_device *device, const struct nn_step *step
   (void)device;
   char text[256];
   nn_step_describe(step, text, sizeof text);
-  if (!map_in(step) || !map_out(step)) return error_set(error, "%s: operands are missing", text);
-  enum nn_dtype in = map_in(step)->dtype, out = map_out(step)->dtype;
+  if (!conv_map_in(step) || !conv_map_out(step)) return error_set(error, "%s: operands are missing", text);
+  enum nn_dtype in = conv_map_in(step)->dtype, out = conv_map_out(step)->dtype;
   bool known = in == NN_F32 || in == NN_BF16;
   if (!known || (out != in && !(in == NN_BF16 && out == NN_F32))) {
     return error_set(error, "%s: cpu convolves f32 to f32, and bf16 to bf16 or f32", text);
@@ -75,13 +45,14 @@ int cpu_conv_supports(const struct nn_device *device, const struct nn_step *step
 /* Descriptions of the operands of one step: of a convolution, or of a matrix product a x b = y. */
 struct descriptions {
   onednn_desc x, weights, canonical, bias, y, addend;
+  onednn_desc rows; /* of a weight gradient's product: b as it lies, before it is packed */
   onednn_desc made; /* the weight gradient that a product makes, where it is not canonical */
   dnnl_primitive_attr_t attr;
   dnnl_post_ops_t post_ops;
 };
 
 static void descriptions_free(struct descriptions *d) {
-  onednn_desc descs[] = {d->x, d->weights, d->canonical, d->bias, d->y, d->addend, d->made};
+  onednn_desc descs[] = {d->x, d->weights, d->canonical, d->bias, d->y, d->addend, d->rows, d->made};
   for (size_t i = 0; i < COUNT_OF(descs); i++) {
     if (descs[i]) dnnl_memory_desc_destroy(descs[i]);
   }
@@ -89,20 +60,11 @@ static void descriptions_free(struct descriptions *d) {
   if (d->attr) dnnl_primitive_attr_destroy(d->attr);
 }
 
-static bool has_bias(const struct nn_step *step) {
-  return step->op == NN_OP_CONV && (step->bias || step->norm);
-}
-
-/* An addend that is the output itself is summed in place, since a convolution may write partial sums first. */
-static bool adds_in_place(const struct nn_step *step) {
-  return step->in[NN_ADDEND] && step->in[NN_ADDEND] == step->out[NN_Y];
-}
-
 static int describe_finish(struct descriptions *d, const struct nn_step *step, struct error *error) {
   if (conv_attr_create(&d->attr, step->name, error)) return -1;
   if (step->op != NN_OP_CONV || (!step->relu && !step->in[NN_ADDEND])) return 0;
   if (ONEDNN(error, step->name, dnnl_post_ops_create, &d->post_ops)) return -1;
-  if (adds_in_place(step)) {
+  if (conv_adds_in_place(step)) {
     if (ONEDNN(error, step->name, onednn_append_sum, d->post_ops)) return -1;
   } else if (d->addend &&
              ONEDNN(error, step->name, dnnl_post_ops_append_binary, d->post_ops, dnnl_binary_add, d->addend)) {
@@ -114,26 +76,26 @@ static int describe_finish(struct descriptions *d, const struct nn_step *step, s
 
 static void describe_maps(struct descriptions *d, const struct nn_step *step) {
   const struct nn_conv *conv = &step->conv;
-  struct nn_shape x = map_in(step)->shape;
-  dnnl_data_type_t dtype = conv_dtype(map_in(step)->dtype);
+  struct nn_shape x = conv_map_in(step)->shape;
+  dnnl_data_type_t dtype = conv_dtype(conv_map_in(step)->dtype);
   int64_t k = conv->kernel, g = conv->groups;
   int64_t grouped[] = {g, conv->out / g, x.c / g, k, k}, *dims = g > 1 ? grouped : grouped + 1;
   if (g == 1) grouped[1] = conv->out, grouped[2] = x.c;
   int rank = g > 1 ? 5 : 4;
   dnnl_data_type_t weights = step->op == NN_OP_CONV_BACKWARD_WEIGHTS ? dnnl_f32 : dtype;
-  d->x = conv_desc_nhwc(x, map_in(step)->dtype);
-  d->y = conv_desc_nhwc(map_out(step)->shape, dtype_out(step));
+  d->x = conv_desc_nhwc(x, conv_map_in(step)->dtype);
+  d->y = conv_desc_nhwc(conv_map_out(step)->shape, dtype_out(step));
   d->weights = conv_desc(rank, dims, weights, dnnl_format_tag_any);
   d->canonical = conv_desc(rank, dims, dnnl_f32, g > 1 ? dnnl_goihw : dnnl_oihw);
-  if (has_bias(step)) d->bias = conv_desc(1, &conv->out, dnnl_f32, dnnl_a);
-  if (step->in[NN_ADDEND] && !adds_in_place(step))
+  if (conv_has_bias(step)) d->bias = conv_desc(1, &conv->out, dnnl_f32, dnnl_a);
+  if (step->in[NN_ADDEND] && !conv_adds_in_place(step))
     d->addend = conv_desc_nhwc(step->in[NN_ADDEND]->shape, step->in[NN_ADDEND]->dtype);
 }
 
 /* Y = X W^T, DX = DY W, DW = DY^T X, one row for every position, X being what the kernel sees there. */
-static void describe_product(struct descriptions *d, const struct nn_step *step) {
-  struct nn_shape x = map_in(step)->shape, y = map_out(step)->shape;
-  dnnl_data_type_t in = conv_dtype(map_in(step)->dtype), out = conv_dtype(dtype_out(step));
+static void describe_product(struct descriptions *d, const struct nn_step *step, bool packed) {
+  struct nn_shape x = conv_map_in(step)->shape, y = conv_map_out(step)->shape;
+  dnnl_data_type_t in = conv_dtype(conv_map_in(step)->dtype), out = conv_dtype(dtype_out(step));
   int64_t rows = y.n * y.h * y.w, wide = step->conv.out, seen = window(step);
   if (step->op == NN_OP_CONV) {
     d->x = conv_desc(2, (int64_t[]){rows, x.c}, in, dnnl_ab);
@@ -147,7 +109,8 @@ static void describe_product(struct descriptions *d, const struct nn_step *step)
     d->y = conv_desc(2, (int64_t[]){rows, x.c}, in, dnnl_ab);
   } else {
     d->x = conv_desc(2, (int64_t[]){wide, rows}, out, dnnl_ba);
-    d->weights = conv_desc(2, (int64_t[]){rows, seen}, in, dnnl_ab);
+    d->rows = conv_desc(2, (int64_t[]){rows, seen}, in, dnnl_ab);
+    d->weights = conv_desc(2, (int64_t[]){rows, seen}, in, packed ? dnnl_format_tag_any : dnnl_ab);
     d->y = conv_desc(2, (int64_t[]){wide, seen}, dnnl_f32, dnnl_ab);
     if (seen > x.c) {
       int64_t dims[] = {wide, x.c, step->conv.kernel, step->conv.kernel};
@@ -155,45 +118,14 @@ static void describe_product(struct descriptions *d, const struct nn_step *step)
       d->canonical = conv_desc(4, dims, dnnl_f32, dnnl_oihw);
     }
   }
-  if (has_bias(step)) d->bias = conv_desc(2, (int64_t[]){1, wide}, dnnl_f32, dnnl_ab);
-  if (step->in[NN_ADDEND] && !adds_in_place(step))
+  if (conv_has_bias(step)) d->bias = conv_desc(2, (int64_t[]){1, wide}, dnnl_f32, dnnl_ab);
+  if (step->in[NN_ADDEND] && !conv_adds_in_place(step))
     d->addend = conv_desc(2, (int64_t[]){rows, wide}, conv_dtype(step->in[NN_ADDEND]->dtype), dnnl_ab);
 }
 
-/* Whether the kernel sees nothing but padding somewhere: before the map, or with its taps on both sides of it. */
-static bool sees_nothing(const struct nn_step *step) {
-  const struct nn_conv *conv = &step->conv;
-  struct nn_shape x = map_in(step)->shape;
-  return conv->pad > conv->dilation * (conv->kernel - 1) || x.h < conv->dilation || x.w < conv->dilation;
-}
-
-/* Implementations that give wrong results, found by tests with random shapes and NaN in and behind all memory:
- *   - 2.6's gemm reads the addend in the wrong order where channels are last, and brdgmm_dw that of a single position
- *     beyond the first 16 channels;
- *   - 2.6's brgconv multiplies what is left in its scratch by 0 where channels do not fill a vector or the stride jumps
- *     over some: NaN; and forgets the bias of sums in place where all that the kernel sees is padding;
- *   - jit_bf16's weight gradient, in 2.6 and 3.2, sums what is left there where the map is narrower than the stride;
- *   - jit_bf16_1x1 takes channels in pairs, and reads one number past the end of an odd number of them. */
-static bool is_wrong(const_dnnl_primitive_desc_t desc, const struct descriptions *d, const struct nn_step *step) {
-  const char *name = onednn_implementation(desc);
-  const struct nn_conv *conv = &step->conv;
-  struct nn_shape x = map_in(step)->shape;
-  bool by_pairs = !strncmp(name, "jit_bf16_1x1:", 13);
-  if (step->op == NN_OP_CONV_BACKWARD_DATA) return by_pairs && conv->out / conv->groups % 2;
-  if (step->op == NN_OP_CONV_BACKWARD_WEIGHTS) return !strncmp(name, "jit_bf16:", 9) && x.w < conv->stride;
-  if (d->addend && (strstr(name, "gemm") || strstr(name, "brdgmm"))) return true;
-  if (by_pairs) return x.c / conv->groups % 2;
-  if (strncmp(name, "brgconv:", 8) != 0) return false;
-  return x.c / conv->groups % 16 || conv->kernel < conv->stride || (adds_in_place(step) && sees_nothing(step));
-}
-
-static dnnl_status_t describe(dnnl_primitive_desc_t *desc, const struct cpu_context *context,
-                              const struct descriptions *d, const struct nn_step *step, bool product) {
-  if (product &&
-      step->op == NN_OP_CONV_BACKWARD_WEIGHTS) { /* the second, gemm, is the faster for a transposed matrix */
-    if (!onednn_matmul(desc, context->engine, d->x, d->weights, NULL, d->y, d->attr, 1)) return dnnl_success;
-  }
-  if (product) return onednn_matmul(desc, context->engine, d->x, d->weights, d->bias, d->y, d->attr, 0);
+/* The first that is not wrong here. */
+static dnnl_status_t describe_convolution(dnnl_primitive_desc_t *desc, const struct cpu_context *context,
+                                          const struct descriptions *d, const struct nn_step *step) {
   const struct nn_conv *conv = &step->conv;
   struct onednn_convolution convolution = {
       .kind = step->op == NN_OP_CONV                 ? dnnl_forward_training
@@ -209,9 +141,30 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *desc, const struct cpu_cont
   };
   for (int number = 0;; number++) {
     dnnl_status_t status = onednn_convolution(desc, context->engine, &convolution, d->attr, number);
-    if (status || !is_wrong(*desc, d, step)) return status;
+    if (status || !conv_is_wrong(onednn_implementation(*desc), step)) return status;
     dnnl_primitive_desc_destroy(*desc);
   }
+}
+
+/* The first, or where a matrix lies transposed and nothing is packed, gemm: it is faster then. */
+static dnnl_status_t describe_matmul(dnnl_primitive_desc_t *desc, const struct cpu_context *context,
+                                     const struct descriptions *d, bool gemm) {
+  for (int number = 0; gemm; number++) {
+    if (onednn_matmul(desc, context->engine, d->x, d->weights, d->bias, d->y, d->attr, number)) break;
+    if (!strncmp(onednn_implementation(*desc), "gemm:", 5)) return dnnl_success;
+    dnnl_primitive_desc_destroy(*desc);
+  }
+  return onednn_matmul(desc, context->engine, d->x, d->weights, d->bias, d->y, d->attr, 0);
+}
+
+static int describe(dnnl_primitive_desc_t *desc, const struct cpu_context *context, struct descriptions *d,
+                    const struct nn_step *step, enum conv_form form, struct error *error) {
+  bool product = form != CONV_AS_IT_IS, packed = form == CONV_AS_PACKED_PRODUCT;
+  product ? describe_product(d, step, packed) : describe_maps(d, step);
+  if (describe_finish(d, step, error)) return -1;
+  dnnl_status_t status = product ? describe_matmul(desc, context, d, step->op == NN_OP_CONV_BACKWARD_WEIGHTS && !packed)
+                                 : describe_convolution(desc, context, d, step);
+  return onednn_check(status, product ? "matmul" : "convolution", step->name, error);
 }
 
 /* The arguments of the primitive, in the order in which the steps below give addresses. */
@@ -230,8 +183,8 @@ static int list_arguments(int arguments[CONV_OPERANDS], const struct nn_step *st
     arguments[count++] = DNNL_ARG_SRC;
     arguments[count++] = DNNL_ARG_DIFF_WEIGHTS;
   }
-  if (has_bias(step)) arguments[count++] = DNNL_ARG_BIAS;
-  if (step->in[NN_ADDEND] && !adds_in_place(step)) {
+  if (conv_has_bias(step)) arguments[count++] = DNNL_ARG_BIAS;
+  if (step->in[NN_ADDEND] && !conv_adds_in_place(step)) {
     arguments[count++] = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
   }
   return count;
@@ -251,8 +204,8 @@ static size_t larger(size_t a, size_t b) {
 
 static int prepare_convert(struct conv *conv, const struct cpu_context *context, const struct nn_step *step,
                            struct error *error) {
-  struct nn_shape shape = map_out(step)->shape;
-  onednn_desc from = conv_desc_nhwc(shape, map_out(step)->dtype), to = conv_desc_nhwc(shape, dtype_out(step));
+  struct nn_shape shape = conv_map_out(step)->shape;
+  onednn_desc from = conv_desc_nhwc(shape, conv_map_out(step)->dtype), to = conv_desc_nhwc(shape, dtype_out(step));
   int result = -1;
   if (!from || !to) {
     error_set(error, "%s: oneDNN cannot describe the gradient", step->name);
@@ -266,8 +219,8 @@ static int prepare_convert(struct conv *conv, const struct cpu_context *context,
 }
 
 static size_t gathered_size(const struct nn_step *step) {
-  struct nn_shape y = map_out(step)->shape;
-  return rounded((size_t)(y.n * y.h * y.w * window(step)) * nn_dtype_size(map_in(step)->dtype));
+  struct nn_shape y = conv_map_out(step)->shape;
+  return rounded((size_t)(y.n * y.h * y.w * window(step)) * nn_dtype_size(conv_map_in(step)->dtype));
 }
 
 /* Where the weight gradient passes on its way to the parameter's block. */
@@ -285,25 +238,32 @@ static int prepare_gradient(struct conv *conv, const struct nn_device *device, c
   return 0;
 }
 
-int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error) {
+/* From rows as they lie to what the product takes. */
+static int prepare_block(struct conv *conv, const struct cpu_context *context, const struct nn_step *step,
+                         onednn_const_desc rows, onednn_const_desc wanted, struct error *error) {
+  if (!rows || dnnl_memory_desc_equal(rows, wanted)) return 0;
+  conv->blocked = rounded(dnnl_memory_desc_get_size(wanted));
+  return conv_call_reorder(&conv->block, context, rows, wanted, step->name, error);
+}
+
+int conv_prepare(struct nn_device *device, struct nn_step *step, enum conv_form form, size_t *scratch,
+                 struct error *error) {
   const struct cpu_context *context = device->context;
-  bool product = is_product(step);
+  bool product = form != CONV_AS_IT_IS;
   struct descriptions d = {0};
   dnnl_primitive_desc_t desc = NULL;
   struct conv *conv = calloc(1, sizeof *conv);
   if (!conv) return error_memory(error, sizeof *conv);
   step->state = conv;
-  product ? describe_product(&d, step) : describe_maps(&d, step);
-  if (describe_finish(&d, step, error)) goto failed;
-  if (onednn_check(describe(&desc, context, &d, step, product), product ? "matmul" : "convolution", step->name,
-                   error)) {
-    goto failed;
-  }
+  if (describe(&desc, context, &d, step, form, error)) goto failed;
+  snprintf(conv->implementation, sizeof conv->implementation, "%s", onednn_implementation(desc));
   if (product && (step->conv.stride > 1 || step->conv.kernel > 1)) conv->gathered = gathered_size(step);
-  if (map_out(step)->dtype != dtype_out(step) && prepare_convert(conv, context, step, error)) goto failed;
+  if (conv_map_out(step)->dtype != dtype_out(step) && prepare_convert(conv, context, step, error)) goto failed;
   if (step->op == NN_OP_CONV_BACKWARD_WEIGHTS) {
     onednn_const_desc made = dnnl_primitive_desc_query_md(desc, dnnl_query_diff_weights_md, 0);
+    onednn_const_desc wanted = dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
     if (prepare_gradient(conv, device, step, product ? d.made : made, d.canonical, error)) goto failed;
+    if (prepare_block(conv, context, step, d.rows, wanted, error)) goto failed;
   } else if (conv_pack_create(&conv->pack, context, step, d.canonical,
                               dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0), error)) {
     goto failed;
@@ -315,7 +275,8 @@ int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scr
   desc = NULL;
   if (made) goto failed;
   conv->last = larger(larger(conv->last, conv->call.scratch), larger(conv->convert.scratch, conv->unpack.scratch));
-  *scratch = conv->converted + conv->gathered + conv->packed + conv->plain + larger(conv->last, conv->pack.scratch);
+  conv->last = larger(conv->last, larger(conv->block.scratch, conv->pack.scratch));
+  *scratch = conv->converted + conv->gathered + conv->blocked + conv->packed + conv->plain + conv->last;
   descriptions_free(&d);
   return 0;
 
@@ -326,11 +287,27 @@ failed:
   return -1;
 }
 
+int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error) {
+  const struct cpu_context *context = device->context;
+  if (step->conv.kernel == 1) step->conv.dilation = 1; /* which means nothing then, but not to every implementation */
+  enum conv_form form = conv_form_of(step, context->amx);
+  if (conv_prepare(device, step, form, scratch, error)) return -1;
+  if (!conv_check(device, step, form, error)) return 0;
+  cpu_conv_forget(step);
+  return -1;
+}
+
+const char *cpu_conv_implementation(const struct nn_step *step) {
+  const struct conv *conv = step->state;
+  return conv->implementation;
+}
+
 void cpu_conv_forget(struct nn_step *step) {
   struct conv *conv = step->state;
   if (!conv) return;
   conv_call_free(&conv->call);
   conv_call_free(&conv->convert);
+  conv_call_free(&conv->block);
   conv_call_free(&conv->unpack);
   conv_pack_free(&conv->pack);
   free(conv);
@@ -355,7 +332,7 @@ static void gather_window(const struct nn_conv *conv, struct nn_shape x, size_t 
 
 /* Every position's window, one after the other. */
 static void gather(const struct nn_step *step, char *to) {
-  struct nn_shape x = step->in[NN_X]->shape, y = map_out(step)->shape;
+  struct nn_shape x = step->in[NN_X]->shape, y = conv_map_out(step)->shape;
   const struct nn_conv *conv = &step->conv;
   size_t element = nn_dtype_size(step->in[NN_X]->dtype), size = (size_t)x.c * element;
   const char *from = step->in[NN_X]->data;
@@ -386,8 +363,8 @@ static int run_forward(struct conv *conv, const struct cpu_context *context, con
   if (!weights) return -1;
   void *memory[CONV_OPERANDS] = {x, weights, step->out[NN_Y]->data};
   int count = 3;
-  if (has_bias(step)) memory[count++] = conv->pack.bias ? conv->pack.bias : nn_value(step->params, step->bias);
-  if (step->in[NN_ADDEND] && !adds_in_place(step)) memory[count++] = step->in[NN_ADDEND]->data;
+  if (conv_has_bias(step)) memory[count++] = conv->pack.bias ? conv->pack.bias : nn_value(step->params, step->bias);
+  if (step->in[NN_ADDEND] && !conv_adds_in_place(step)) memory[count++] = step->in[NN_ADDEND]->data;
   return conv_call_run(&conv->call, context, memory, last, step->name, error);
 }
 
@@ -402,11 +379,16 @@ static int run_data(struct conv *conv, const struct cpu_context *context, const 
 
 static int run_weights(struct conv *conv, const struct nn_device *device, const struct nn_step *step, void *dy,
                        void *scratch, struct error *error) {
-  void *x = take_windows(conv, step, &scratch);
+  void *x = take_windows(conv, step, &scratch), *blocked = scratch;
+  scratch = past(scratch, conv->blocked);
   float *weight = nn_gradient(step->params, step->weight), *bias = nn_gradient(step->params, step->bias);
   void *last = past(scratch, conv->packed + conv->plain);
   if (weight) {
     float *plain = conv->plain ? past(scratch, conv->packed) : weight;
+    if (conv->blocked) {
+      if (conv_call_run(&conv->block, device->context, (void *[]){x, blocked}, last, step->name, error)) return -1;
+      x = blocked;
+    }
     void *memory[] = {dy, x, conv->packed ? scratch : plain};
     if (conv_call_run(&conv->call, device->context, memory, last, step->name, error)) return -1;
     if (conv->packed &&
@@ -416,7 +398,7 @@ static int run_weights(struct conv *conv, const struct nn_device *device, const 
     if (conv->plain) conv_gradient_store(step, plain, weight, step->weight->count / step->conv.out);
   }
   if (bias) {
-    struct nn_shape y = map_out(step)->shape;
+    struct nn_shape y = conv_map_out(step)->shape;
     float *sums = last;
     conv_column_sums(dy, dtype_out(step), y.n * y.h * y.w, y.c, sums, past(last, rounded((size_t)y.c * sizeof *sums)),
                      device->threads);

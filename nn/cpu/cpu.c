@@ -42,6 +42,8 @@ static int cpu_open(struct nn_device *device, struct error *error) {
   if (!context) return error_memory(error, sizeof *context);
   device->context = context;
   const char *set = instruction_set(&context->kernels);
+  context->amx = cpu_has_isa(dnnl_cpu_isa_avx512_core_amx);
+  context->oracle = &nn_backend_ref;
   dnnl_engine_t engine = NULL;
   dnnl_stream_t stream = NULL;
   if (ONEDNN(error, "cpu", dnnl_engine_create, &engine, dnnl_cpu, 0)) goto failed;

@@ -7,9 +7,21 @@
 #include "nn/backend.h"
 #include "nn/cpu/kernels.h"
 
+/* Implementations of oneDNN's, each for one operation. */
+struct conv_kinds {
+  struct conv_kind {
+    char name[64];
+    enum nn_op op;
+  } items[16];
+  int count;
+};
+
 struct cpu_context {
   const struct cpu_kernels *kernels; /* for the best instruction set of this processor */
   void *engine, *stream;             /* oneDNN's */
+  bool amx;                          /* whether convolutions may count on tiles of bf16 */
+  const struct nn_backend *oracle;   /* what convolutions that were ever wrong are compared with, on the host */
+  struct conv_kinds right;           /* and were found right */
 };
 
 /* Whether oneDNN may use these instructions (dnnl_cpu_isa_...), which DNNL_MAX_CPU_ISA lowers; our kernels follow it.
@@ -21,6 +33,7 @@ int cpu_conv_supports(const struct nn_device *device, const struct nn_step *step
 int cpu_conv_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error);
 int cpu_conv_run(struct nn_device *device, struct nn_step *step, void *scratch, struct error *error);
 void cpu_conv_forget(struct nn_step *step);
+const char *cpu_conv_implementation(const struct nn_step *step); /* oneDNN's name of it, of a prepared step */
 
 /* All other steps. */
 int cpu_map_supports(const struct nn_device *device, const struct nn_step *step, struct error *error);
