@@ -4,8 +4,8 @@
 
 #include "nn/backend.h"
 
-/* FLOP/s of multiply-adds of that type, all operands in registers, on so many threads: the best of a few tries. 0 where
- * this is not known: without AVX-512, or in bf16 with AMX or without AVX-512's bf16. */
+/* FLOP/s of multiply-adds of that type, all operands in registers or AMX's tiles, on so many threads: the best of a few
+ * tries. 0 where this is not known: without AVX-512, or in bf16 without AVX-512's bf16. */
 double peak_flops(enum nn_dtype dtype, int threads);
 
 #endif
