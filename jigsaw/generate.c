@@ -174,7 +174,7 @@ static int write_index(struct draft *draft, const char *path, struct error *erro
   struct file_writer file;
   struct jig_index_head *head = &draft->head;
   XXH128_hash_t source = XXH3_128bits_digest(draft->source_hash);
-  memcpy(head->magic, "JIGIDX1\n", 8);
+  memcpy(head->magic, "JIGIDX2\n", 8);
   head->text_size = draft->text.size;
   head->source_hash[0] = source.low64;
   head->source_hash[1] = source.high64;

@@ -29,7 +29,7 @@ static const char *const boxes[] = {"check", "xywh", "xyxy", "relative", NULL};
 static const char *const shifts[] = {"uniform", "symmetric", "full", NULL};
 static const char *const sizes[] = {"positives", "uniform", NULL};
 static const char *const ious[] = {"box", "crop", NULL};
-static const char *const crowds[] = {"avoid", "ignore", NULL};
+static const char *const crowds[] = {"avoid", "ignore", "use", NULL};
 static const char *const fits[] = {"pad", "warp", "resize", NULL};
 
 /* What the output does not depend on, or what is recorded by content (the annotations). */
@@ -87,7 +87,8 @@ static void make_options(struct arguments *a) {
       {OPTION_CHOICE, "negative-iou", &s->negative_iou, NULL, "what they must have IoU 0 with", 0, 0, ious},
       {OPTION_INT, "negative-attempts", &s->negative_attempts, "N", "places tried before one is given up", 1, 1e6,
        NULL},
-      {OPTION_CHOICE, "crowd", &s->crowd, NULL, "whether they keep off crowd regions", 0, 0, crowds},
+      {OPTION_CHOICE, "crowd", &s->crowd, NULL,
+       "regions that are no single object: background keeps off them, or not, or they are used", 0, 0, crowds},
       {OPTION_FLAG, "background", &g->background, NULL, "background is a class of its own", 0, 0, NULL},
       {OPTION_FLAG, "difficult", &s->difficult, NULL, "use boxes that are marked difficult", 0, 0, NULL},
       {OPTION_INT, "min-side", &s->min_side, "PIXELS", "leave out boxes with a shorter side", 1, 1e6, NULL},
@@ -215,14 +216,26 @@ static int check_category_ids(const struct arguments *a, const struct dataset *d
   return 0;
 }
 
+static int check_usable(const struct arguments *a, const struct dataset *dataset, struct error *error) {
+  struct jig_survey survey = jig_survey(dataset, &a->generate.extract.sample);
+  if (survey.usable > 0) return 0;
+  enum jig_drop most = 0;
+  for (int reason = 0; reason < JIG_DROPS; reason++) {
+    if (survey.dropped[reason] > survey.dropped[most]) most = reason;
+  }
+  return error_set(error, "%s: none of its %lld boxes can be used: %lld are %s%s; --dry-run counts all reasons",
+                   source_name(a), (long long)dataset->box_count, (long long)survey.dropped[most], jig_drop_names[most],
+                   most == JIG_DROP_CROWD       ? " (iscrowd 1): --crowd use takes them as objects"
+                   : most == JIG_DROP_DIFFICULT ? ": --difficult takes them"
+                   : most == JIG_DROP_SMALL     ? ": lower --min-side"
+                                                : "");
+}
+
 /* Whether there is anything to do, before anything is written. */
 static int check_dataset(const struct arguments *a, const struct dataset *dataset, struct error *error) {
   if (dataset->image_count == 0) return error_set(error, "%s: lists no images; nothing can be cut out", source_name(a));
   if (dataset->box_count == 0) return error_set(error, "%s: has no boxes; nothing can be cut out", source_name(a));
-  if (!a->dry_run && jig_usable_boxes(dataset, &a->generate.extract.sample) == 0) {
-    return error_set(error, "%s: none of its %lld boxes can be used; --dry-run counts why", source_name(a),
-                     (long long)dataset->box_count);
-  }
+  if (!a->dry_run && check_usable(a, dataset, error)) return -1;
   return check_category_ids(a, dataset, error);
 }
 

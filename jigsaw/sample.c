@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 const char jig_group_letters[JIG_GROUPS + 1] = "TSW";
-const char *const jig_drop_names[JIG_DROPS] = {"non-finite", "empty", "outside", "small", "crowd", "difficult"};
+const char *const jig_drop_names[JIG_DROPS] = {"non-finite", "swapped", "empty",     "outside",
+                                               "small",      "crowd",   "difficult", "ignored"};
 
 enum { ANY_SIDE = INT32_MAX / 8 }; /* of a picture that no box sticks out of */
 
@@ -27,15 +28,22 @@ void jig_sample_counts_add(struct jig_sample_counts *total, const struct jig_sam
   total->positives += more->positives;
   total->negatives += more->negatives;
   total->negatives_given_up += more->negatives_given_up;
+  total->negatives_made_up += more->negatives_made_up;
 }
 
 static bool box_finite(const struct dataset_box *box) {
   return isfinite(box->x) && isfinite(box->y) && isfinite(box->w) && isfinite(box->h);
 }
 
+/* What a box of this length reaches beyond a pixel's edge or the image's before it counts; see sample.h. */
+static double tolerance(double length, int side) {
+  return fmin(fmin(1e-6 * side, 1.0 / 32), length / 4);
+}
+
 /* The pixels of [0, side) that [start, start + length) touches: first in *low, one past the last returned. */
 static int pixel_span(double start, double length, int side, int *low) {
-  double from = start > 0 ? floor(start) : 0, to = ceil(start + length);
+  double spared = tolerance(length, side);
+  double from = start > 0 ? floor(start + spared) : 0, to = ceil(start + length - spared);
   if (!(from < side && to > 0)) return *low = 0;
   *low = (int)from;
   return to < side ? (int)to : side;
@@ -47,10 +55,6 @@ struct rect jig_pixel_box(const struct dataset_box *box, int width, int height) 
   pixels.w = pixel_span(box->x, box->w, width, &pixels.x) - pixels.x;
   pixels.h = pixel_span(box->y, box->h, height, &pixels.y) - pixels.y;
   return pixels;
-}
-
-static bool rects_overlap(struct rect a, struct rect b) {
-  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 }
 
 /* How far the two ends of a span of `length` pixels move outward. */
@@ -88,23 +92,31 @@ static struct rect add_context(const struct jig_sample_options *options, struct 
   return box;
 }
 
-/* JIG_DROPS when the box is a positive. */
 static enum jig_drop drop_reason(const struct dataset_box *box, struct rect pixels,
                                  const struct jig_sample_options *options) {
   if (!box_finite(box)) return JIG_DROP_NON_FINITE;
+  if (box->w < 0 || box->h < 0) return JIG_DROP_SWAPPED;
   if (!(box->w > 0) || !(box->h > 0)) return JIG_DROP_EMPTY;
-  if (box->flags & DATASET_CROWD) return JIG_DROP_CROWD;
+  if (box->flags & DATASET_IGNORED) return JIG_DROP_IGNORED;
+  if ((box->flags & DATASET_CROWD) && options->crowd != JIG_CROWD_USE) return JIG_DROP_CROWD;
   if ((box->flags & DATASET_DIFFICULT) && !options->difficult) return JIG_DROP_DIFFICULT;
   if (pixels.w <= 0 || pixels.h <= 0) return JIG_DROP_OUTSIDE;
   if (pixels.w < options->min_side || pixels.h < options->min_side) return JIG_DROP_SMALL;
   return JIG_DROPS;
 }
 
+enum jig_drop jig_drop_of(const struct dataset_box *box, int width, int height,
+                          const struct jig_sample_options *options) {
+  return drop_reason(box, jig_pixel_box(box, width, height), options);
+}
+
 static struct jig_sample make_positive(const struct dataset_box *box, struct rect crop, int width, int height,
                                        struct jig_sample_counts *counts) {
-  double x0 = fmax(box->x, 0), y0 = fmax(box->y, 0);
-  double x1 = fmin((double)box->x + box->w, width), y1 = fmin((double)box->y + box->h, height);
-  counts->clipped += x0 > box->x || y0 > box->y || x1 < (double)box->x + box->w || y1 < (double)box->y + box->h;
+  double x0 = fmax(box->x, crop.x), y0 = fmax(box->y, crop.y);
+  double x1 = fmin(box->x + box->w, crop.x + crop.w), y1 = fmin(box->y + box->h, crop.y + crop.h);
+  double across = tolerance(box->w, width), down = tolerance(box->h, height);
+  counts->clipped +=
+      box->x < -across || box->y < -down || box->x + box->w > width + across || box->y + box->h > height + down;
   return (struct jig_sample){
       .rect = crop,
       .box = {x0 - crop.x, y0 - crop.y, x1 - x0, y1 - y0},
@@ -127,24 +139,36 @@ static bool draw_positive_size(const struct dataset *dataset, const struct jig_s
   return true;
 }
 
-static bool negative_allowed(const struct dataset *dataset, int64_t image, int width, int height, struct rect candidate,
-                             const struct jig_sample_options *options, const struct jig_samples *samples,
-                             size_t positives) {
-  const struct dataset_image *entry = &dataset->images[image];
-  for (int32_t i = 0; i < entry->box_count; i++) {
-    const struct dataset_box *box = &dataset->boxes[entry->first_box + i];
-    if ((box->flags & DATASET_CROWD) && options->crowd == JIG_CROWD_IGNORE) continue;
-    if (rects_overlap(candidate, jig_pixel_box(box, width, height))) return false;
-  }
-  for (size_t i = 0; options->negative_iou == JIG_IOU_CROP && i < positives; i++) {
-    if (rects_overlap(candidate, samples->items[i].rect)) return false;
-  }
-  return true;
+/* What a negative must not meet: the pixel box, or all that the corners of a broken box may have meant. */
+static struct rect box_taken(const struct dataset_box *box, int width, int height) {
+  if (!box_finite(box) || (box->w > 0 && box->h > 0)) return jig_pixel_box(box, width, height);
+  struct dataset_box wide = {.x = fmin(box->x, box->x + box->w) - 1,
+                             .y = fmin(box->y, box->y + box->h) - 1,
+                             .w = fabs(box->w) + 2,
+                             .h = fabs(box->h) + 2};
+  return jig_pixel_box(&wide, width, height);
 }
 
-static bool find_negative(const struct dataset *dataset, int64_t image, int width, int height,
-                          const struct jig_sample_options *options, struct rng *rng, const struct jig_samples *samples,
-                          size_t positives, struct rect *negative) {
+static int find_taken(const struct dataset *dataset, int64_t image, int width, int height,
+                      const struct jig_sample_options *options, struct jig_samples *samples, struct error *error) {
+  const struct dataset_image *entry = &dataset->images[image];
+  struct rect_tree *taken = &samples->taken;
+  rect_tree_clear(taken);
+  for (int32_t i = 0; i < entry->box_count; i++) {
+    const struct dataset_box *box = &dataset->boxes[entry->first_box + i];
+    bool crowd = box->flags & DATASET_CROWD && !(box->flags & DATASET_IGNORED);
+    if (crowd && options->crowd == JIG_CROWD_IGNORE) continue;
+    if (rect_tree_add(taken, box_taken(box, width, height), error)) return -1;
+  }
+  for (size_t i = 0; options->negative_iou == JIG_IOU_CROP && i < samples->count; i++) {
+    if (rect_tree_add(taken, samples->items[i].rect, error)) return -1;
+  }
+  return rect_tree_build(taken, error);
+}
+
+static bool find_negative(const struct dataset *dataset, int width, int height,
+                          const struct jig_sample_options *options, struct rng *rng, const struct rect_tree *taken,
+                          struct rect *negative) {
   for (int64_t attempt = 0; attempt < options->negative_attempts; attempt++) {
     struct rect candidate = {0};
     if (options->negative_size == JIG_SIZE_UNIFORM) {
@@ -156,10 +180,9 @@ static bool find_negative(const struct dataset *dataset, int64_t image, int widt
     if (candidate.w > width || candidate.h > height) continue;
     candidate.x = (int)rng_below(rng, (uint64_t)(width - candidate.w) + 1);
     candidate.y = (int)rng_below(rng, (uint64_t)(height - candidate.h) + 1);
-    if (negative_allowed(dataset, image, width, height, candidate, options, samples, positives)) {
-      *negative = candidate;
-      return true;
-    }
+    if (rect_tree_meets(taken, candidate)) continue;
+    *negative = candidate;
+    return true;
   }
   return false;
 }
@@ -172,18 +195,28 @@ static int append_sample(struct jig_samples *samples, const struct jig_sample *s
   return 0;
 }
 
-int64_t jig_usable_boxes(const struct dataset *dataset, const struct jig_sample_options *options) {
-  int64_t usable = 0;
+/* As annotated; a picture of unknown size has room for every box. */
+static enum jig_drop survey_box(const struct dataset_image *entry, const struct dataset_box *box,
+                                const struct jig_sample_options *options) {
+  bool sized = entry->width > 0 && entry->height > 0;
+  return jig_drop_of(box, sized ? entry->width : ANY_SIDE, sized ? entry->height : ANY_SIDE, options);
+}
+
+struct jig_survey jig_survey(const struct dataset *dataset, const struct jig_sample_options *options) {
+  struct jig_survey survey = {0};
   for (int64_t image = 0; image < dataset->image_count; image++) {
     const struct dataset_image *entry = &dataset->images[image];
-    bool sized = entry->width > 0 && entry->height > 0;
-    int width = sized ? entry->width : ANY_SIDE, height = sized ? entry->height : ANY_SIDE;
     for (int32_t i = 0; i < entry->box_count; i++) {
-      const struct dataset_box *box = &dataset->boxes[entry->first_box + i];
-      usable += drop_reason(box, jig_pixel_box(box, width, height), options) == JIG_DROPS;
+      enum jig_drop reason = survey_box(entry, &dataset->boxes[entry->first_box + i], options);
+      if (reason == JIG_DROPS) {
+        survey.usable++;
+      } else if (survey.dropped[reason]++ == 0) {
+        survey.first_image[reason] = image;
+        survey.first_box[reason] = entry->first_box + i;
+      }
     }
   }
-  return usable;
+  return survey;
 }
 
 int jig_sample_image(const struct dataset *dataset, int64_t image, int width, int height,
@@ -210,10 +243,11 @@ int jig_sample_image(const struct dataset *dataset, int64_t image, int width, in
   double wanted = (double)positives * options->negatives;
   int64_t negatives = (int64_t)floor(wanted);
   negatives += rng_uniform(&rng) < wanted - (double)negatives; /* the fraction, on average */
+  if (negatives > 0 && find_taken(dataset, image, width, height, options, samples, error)) return -1;
   for (int64_t i = 0; i < negatives; i++) {
     struct jig_sample negative = {.category = -1};
     if (entry->incomplete ||
-        !find_negative(dataset, image, width, height, options, &rng, samples, positives, &negative.rect)) {
+        !find_negative(dataset, width, height, options, &rng, &samples->taken, &negative.rect)) {
       counts->negatives_given_up++;
       continue;
     }
@@ -226,5 +260,6 @@ int jig_sample_image(const struct dataset *dataset, int64_t image, int width, in
 
 void jig_samples_free(struct jig_samples *samples) {
   free(samples->items);
+  rect_tree_free(&samples->taken);
   *samples = (struct jig_samples){0};
 }

@@ -6,14 +6,16 @@
  * wanted for every ten positives. Samples fall into three groups by aspect ratio: T, S, W.
  *
  * Everything is in whole pixels. The pixel box of an annotated box is the pixels that it touches: [floor(x), ceil(x +
- * w)) after clipping to the image. "At most twice" and "IoU 0" are exact for pixel boxes, and hence IoU 0 for the
- * annotated boxes, too.
+ * w)) after clipping to the image. Labels are rounded numbers (YOLO's have six digits): what a box reaches into a
+ * pixel, or out of the image, by less than a millionth of the image's side, or 1/32 pixel, does not count. "At most
+ * twice" and "IoU 0" are exact for pixel boxes.
  */
 #ifndef JIGSAW_JIGSAW_SAMPLE_H
 #define JIGSAW_JIGSAW_SAMPLE_H
 
 #include "core/dataset/dataset.h"
 #include "core/image/image.h"
+#include "jigsaw/rect_tree.h"
 
 /* By width / height: T < 0.5 <= S <= 1.5 < W. The values are part of the file formats. */
 enum jig_group { JIG_TALL, JIG_SQUARE, JIG_WIDE, JIG_GROUPS };
@@ -38,6 +40,7 @@ enum jig_negative_iou {
 enum jig_crowd {
   JIG_CROWD_AVOID,  /* a negative must not touch a crowd region */
   JIG_CROWD_IGNORE, /* it may */
+  JIG_CROWD_USE,    /* crowd regions are positives like all boxes */
 };
 
 struct jig_sample_options {
@@ -58,11 +61,13 @@ struct jig_sample_options jig_sample_defaults(void);
 /* Why a box gave no positive. */
 enum jig_drop {
   JIG_DROP_NON_FINITE,
+  JIG_DROP_SWAPPED, /* a negative side: the corners are given in the other order. Negatives keep off what they span */
   JIG_DROP_EMPTY,
   JIG_DROP_OUTSIDE,
   JIG_DROP_SMALL,
   JIG_DROP_CROWD,
   JIG_DROP_DIFFICULT,
+  JIG_DROP_IGNORED, /* of a class that the user leaves out; no background either */
   JIG_DROPS
 };
 extern const char *const jig_drop_names[JIG_DROPS];
@@ -73,6 +78,7 @@ struct jig_sample_counts {
   int64_t clipped; /* positives whose box stuck out of the image */
   int64_t positives, negatives;
   int64_t negatives_given_up; /* wanted but not found within negative_attempts, or the picture's boxes are incomplete */
+  int64_t negatives_made_up;  /* of the negatives: beyond the picture's own share, for others that have no room */
 };
 
 void jig_sample_counts_add(struct jig_sample_counts *total, const struct jig_sample_counts *more);
@@ -87,13 +93,23 @@ struct jig_sample {
 struct jig_samples {
   struct jig_sample *items;
   size_t count, capacity;
+  struct rect_tree taken; /* scratch: what negatives must not meet */
 };
 
 /* The pixel box; w or h is <= 0 when no pixel of the image is touched or the box is not finite. */
 struct rect jig_pixel_box(const struct dataset_box *box, int width, int height);
 
-/* How many boxes can give a positive, as far as that can be told without the pictures. */
-int64_t jig_usable_boxes(const struct dataset *dataset, const struct jig_sample_options *options);
+/* Why a box gives no positive in a picture of this size; JIG_DROPS when it gives one. */
+enum jig_drop jig_drop_of(const struct dataset_box *box, int width, int height,
+                          const struct jig_sample_options *options);
+
+/* How many boxes can give a positive, and why others cannot, as far as that can be told without the pictures. */
+struct jig_survey {
+  int64_t usable, dropped[JIG_DROPS];
+  int64_t first_image[JIG_DROPS], first_box[JIG_DROPS]; /* of each reason: positions in the data set */
+};
+
+struct jig_survey jig_survey(const struct dataset *dataset, const struct jig_sample_options *options);
 
 /* Draws the samples of image number `image` of the data set, positives in box order, then negatives. Depends on nothing
  * but the options, the data set, `image` and the true size of the picture. Adds to `counts`; replaces what `samples`

@@ -44,7 +44,7 @@ int jig_index_check(const uint8_t *data, size_t size, const char *name, struct e
   size_t expected;
   if (size < sizeof head) return error_set(error, "%s: too short for an index", name);
   memcpy(&head, data, sizeof head);
-  if (memcmp(head.magic, "JIGIDX1\n", 8) != 0) return error_set(error, "%s: not an index of this version", name);
+  if (memcmp(head.magic, "JIGIDX2\n", 8) != 0) return error_set(error, "%s: not an index of this version", name);
   if (!size_muladd(head.record_count, sizeof(struct jig_record), sizeof head, &expected) ||
       !size_muladd(head.text_size, 1, expected, &expected) || expected != size) {
     return error_set(error, "%s: %zu bytes do not match its %llu records", name, size,

@@ -35,13 +35,14 @@ struct jig_record {
 /* The head of an index file. Records follow, then `text_size` bytes of lines: the images that were left out, and why.
  */
 struct jig_index_head {
-  char magic[8]; /* "JIGIDX1\n" */
+  char magic[8]; /* "JIGIDX2\n" */
   uint64_t record_count;
   uint64_t text_size;
   uint64_t shard_size;                                   /* of the .tar, bytes */
   uint64_t shard_hash[2];                                /* XXH3-128 of the .tar: low, high */
   uint64_t source_hash[2];                               /* XXH3-128 over the source files read, in order */
   int64_t images, images_without_samples, images_broken; /* images = all that the shard covers */
+  int64_t images_turned, images_upright;                 /* EXIF orientation 2 .. 8; of them, boxes taken as upright */
   int64_t image_bytes;                                   /* of the source files read */
   struct jig_sample_counts counts;
 };

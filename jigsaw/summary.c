@@ -14,20 +14,50 @@ static void print_bytes(FILE *stream, int64_t bytes) {
   fprintf(stream, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
 }
 
-static void print_boxes(FILE *stream, const struct jig_sample_counts *counts) {
+/* At most `columns` letters of a name, padded to so many (0: all of it); what would break the line is a "?". */
+static void print_name(FILE *stream, const char *name, int columns) {
+  int used = 0;
+  for (; *name; name++) {
+    unsigned char byte = (unsigned char)*name;
+    bool first = (byte & 0xc0) != 0x80; /* of a letter's bytes in UTF-8 */
+    if (first && used++ == columns && columns > 0) break;
+    fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, stream);
+  }
+  if (used < columns) fprintf(stream, "%*s", columns - used, "");
+}
+
+/* Boxes that only a mistake makes: where the first of each kind is. */
+static void print_first_drops(FILE *stream, const struct dataset *dataset) {
+  static const enum jig_drop mistakes[] = {JIG_DROP_NON_FINITE, JIG_DROP_SWAPPED, JIG_DROP_EMPTY, JIG_DROP_OUTSIDE};
+  const struct jig_sample_options options = jig_sample_defaults();
+  struct jig_survey survey = jig_survey(dataset, &options);
+  for (size_t i = 0; i < COUNT_OF(mistakes); i++) {
+    if (survey.dropped[mistakes[i]] == 0) continue;
+    const struct dataset_image *image = &dataset->images[survey.first_image[mistakes[i]]];
+    const struct dataset_box *box = &dataset->boxes[survey.first_box[mistakes[i]]];
+    fprintf(stream, "    first %s: annotation %lld in ", jig_drop_names[mistakes[i]], (long long)box->id);
+    print_name(stream, image->file_name, 0);
+    fprintf(stream, ": %g x %g at (%g, %g)\n", box->w, box->h, box->x, box->y);
+  }
+}
+
+static void print_boxes(FILE *stream, const struct dataset *dataset, const struct jig_sample_counts *counts) {
   int64_t dropped = 0;
   for (int i = 0; i < JIG_DROPS; i++) {
     dropped += counts->dropped[i];
   }
-  fprintf(stream, "  boxes     %lld: %lld kept (%lld of them clipped to the image), %lld left out",
-          (long long)counts->boxes, (long long)counts->positives, (long long)counts->clipped, (long long)dropped);
+  fprintf(stream, "  boxes     %lld: %lld kept", (long long)counts->boxes, (long long)counts->positives);
+  if (counts->clipped > 0) fprintf(stream, " (%lld of them clipped to the image)", (long long)counts->clipped);
+  fprintf(stream, ", %lld left out", (long long)dropped);
   for (int i = 0, listed = 0; i < JIG_DROPS; i++) {
     if (counts->dropped[i] == 0) continue;
     fprintf(stream, "%s%lld %s", listed++ ? ", " : " (", (long long)counts->dropped[i], jig_drop_names[i]);
     dropped -= counts->dropped[i];
     if (dropped == 0) fputc(')', stream);
   }
-  fprintf(stream, "\n  negatives %lld", (long long)counts->negatives);
+  fputc('\n', stream);
+  print_first_drops(stream, dataset);
+  fprintf(stream, "  negatives %lld", (long long)counts->negatives);
   if (counts->negatives > 0) fprintf(stream, " (1 : %.1f)", (double)counts->positives / (double)counts->negatives);
   fprintf(stream, ", %lld given up for want of room\n", (long long)counts->negatives_given_up);
 }
@@ -38,18 +68,6 @@ static int64_t label_total(const struct jig_totals *totals, int32_t label) {
     total += totals->labels[label][group];
   }
   return total;
-}
-
-/* At most `columns` letters of a name, padded to so many; what would break the line is a "?". */
-static void print_name(FILE *stream, const char *name, int columns) {
-  int used = 0;
-  for (; *name; name++) {
-    unsigned char byte = (unsigned char)*name;
-    bool first = (byte & 0xc0) != 0x80; /* of a letter's bytes in UTF-8 */
-    if (first && used++ == columns) break;
-    fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, stream);
-  }
-  if (used < columns) fprintf(stream, "%*s", columns - used, "");
 }
 
 static void print_label(FILE *stream, const char *name, const struct jig_totals *totals, int32_t label) {
@@ -118,7 +136,7 @@ void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct
   for (const char *line = totals->broken; *line; line = strchr(line, '\n') + 1) {
     fprintf(stream, "    %.*s\n", (int)strcspn(line, "\n"), line);
   }
-  print_boxes(stream, &totals->counts);
+  print_boxes(stream, dataset, &totals->counts);
   double all = totals->samples > 0 ? (double)totals->samples / 100 : 1;
   fprintf(stream, "  samples   %lld", (long long)totals->samples);
   for (int group = 0; group < JIG_GROUPS; group++) {

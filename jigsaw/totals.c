@@ -147,7 +147,7 @@ int jig_write_dataset_json(const struct dataset *dataset, const struct jig_gener
   }
   if (result == 0) {
     bool background = options->background && totals->counts.negatives > 0;
-    cJSON_AddStringToObject(json, "format", "jigsaw sample store 1");
+    cJSON_AddStringToObject(json, "format", "jigsaw sample store 2");
     cJSON_AddItemToObject(json, "categories", categories_json(dataset, totals));
     cJSON_AddItemToObject(json, "background_label",
                           background ? cJSON_CreateNumber((double)dataset->category_count) : cJSON_CreateNull());

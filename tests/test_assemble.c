@@ -34,7 +34,7 @@ static struct jig_store *fake_store(const char *folder, struct rng *rng, const i
   struct error error;
   char path[128];
   size_t total = (size_t)(counts[0] + counts[1] + counts[2]);
-  struct jig_index_head head = {.magic = "JIGIDX1", .record_count = total};
+  struct jig_index_head head = {.magic = "JIGIDX2", .record_count = total};
   head.magic[7] = '\n';
   assert_ok(buffer_append(&index, &head, sizeof head, &error), error);
   int left[JIG_GROUPS] = {counts[0], counts[1], counts[2]};

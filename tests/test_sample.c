@@ -54,6 +54,7 @@ static struct dataset_box random_box(struct rng *rng, int64_t id, int width, int
   if (chance(rng, 0.03)) *numbers[2 + below(rng, 2)] *= -1;
   if (chance(rng, 0.1)) box.flags |= DATASET_CROWD;
   if (chance(rng, 0.1)) box.flags |= DATASET_DIFFICULT;
+  if (chance(rng, 0.05)) box.flags |= DATASET_IGNORED;
   return box;
 }
 
@@ -82,7 +83,7 @@ static struct jig_sample_options random_options(struct rng *rng) {
       .negative_size = below(rng, JIG_SIZE_UNIFORM + 1),
       .negative_iou = below(rng, JIG_IOU_CROP + 1),
       .negative_attempts = 1 + below(rng, 100),
-      .crowd = below(rng, JIG_CROWD_IGNORE + 1),
+      .crowd = below(rng, JIG_CROWD_USE + 1),
       .difficult = chance(rng, 0.5),
       .min_side = chance(rng, 0.5) ? 1 : 1 + below(rng, 40),
   };
@@ -90,17 +91,18 @@ static struct jig_sample_options random_options(struct rng *rng) {
 
 /* ---- the rules, once more, in plain double precision ---- */
 
-/* [low, high) of the annotated box, clipped to the picture. */
+/* [low, high) of the annotated box, clipped to the picture; `spared` is what does not count at either end. */
 struct span {
-  double low, high;
+  double low, high, spared;
 };
 
 static struct span clip_span(double start, double length, int side) {
-  return (struct span){fmax(start, 0), fmin(start + length, side)};
+  return (struct span){fmax(start, 0), fmin(start + length, side), fmin(fmin(side / 1e6, 0.03125), length / 4)};
 }
 
-static struct span pixel_span(struct span span) {
-  return (struct span){floor(span.low), ceil(span.high)};
+static struct span pixel_span(double start, double length, int side) {
+  double spared = clip_span(start, length, side).spared;
+  return (struct span){fmax(floor(start + spared), 0), fmin(ceil(start + length - spared), side), 0};
 }
 
 static bool box_finite(const struct dataset_box *box) {
@@ -110,10 +112,12 @@ static bool box_finite(const struct dataset_box *box) {
 static enum jig_drop expected_drop(const struct dataset_box *box, int width, int height,
                                    const struct jig_sample_options *options) {
   if (!box_finite(box)) return JIG_DROP_NON_FINITE;
-  if (box->w <= 0 || box->h <= 0) return JIG_DROP_EMPTY;
-  if (box->flags & DATASET_CROWD) return JIG_DROP_CROWD;
+  if (box->w < 0 || box->h < 0) return JIG_DROP_SWAPPED;
+  if (box->w == 0 || box->h == 0) return JIG_DROP_EMPTY;
+  if (box->flags & DATASET_IGNORED) return JIG_DROP_IGNORED;
+  if ((box->flags & DATASET_CROWD) && options->crowd != JIG_CROWD_USE) return JIG_DROP_CROWD;
   if (!options->difficult && (box->flags & DATASET_DIFFICULT)) return JIG_DROP_DIFFICULT;
-  struct span x = pixel_span(clip_span(box->x, box->w, width)), y = pixel_span(clip_span(box->y, box->h, height));
+  struct span x = pixel_span(box->x, box->w, width), y = pixel_span(box->y, box->h, height);
   if (x.high <= x.low || y.high <= y.low) return JIG_DROP_OUTSIDE;
   if (x.high - x.low < (double)options->min_side || y.high - y.low < (double)options->min_side) return JIG_DROP_SMALL;
   return JIG_DROPS;
@@ -137,16 +141,17 @@ static void check_positive(const struct jig_sample *sample, const struct dataset
                            const struct jig_sample_options *options, bool *clipped) {
   struct span x = clip_span(box->x, box->w, width), y = clip_span(box->y, box->h, height);
   const struct rect *rect = &sample->rect;
-  check_growth(rect->x, (double)rect->x + rect->w, pixel_span(x), width, options);
-  check_growth(rect->y, (double)rect->y + rect->h, pixel_span(y), height, options);
+  check_growth(rect->x, (double)rect->x + rect->w, pixel_span(box->x, box->w, width), width, options);
+  check_growth(rect->y, (double)rect->y + rect->h, pixel_span(box->y, box->h, height), height, options);
   assert_true(sample->annotation_id == box->id && sample->category == box->category);
   const double expected[4] = {x.low - rect->x, y.low - rect->y, x.high - x.low, y.high - y.low};
   for (int i = 0; i < 4; i++) {
-    assert_true(fabs(sample->box[i] - expected[i]) <= 1e-9);
+    assert_true(fabs(sample->box[i] - expected[i]) <= 1e-9 + x.spared + y.spared);
   }
   assert_true(sample->box[0] >= 0 && sample->box[1] >= 0);
   assert_true(sample->box[0] + sample->box[2] <= rect->w + 1e-9 && sample->box[1] + sample->box[3] <= rect->h + 1e-9);
-  *clipped = box->x < 0 || box->y < 0 || (double)box->x + box->w > width || (double)box->y + box->h > height;
+  *clipped = box->x < -x.spared || box->y < -y.spared || box->x + box->w > width + x.spared ||
+             box->y + box->h > height + y.spared;
 }
 
 static double overlap(double low, double length, struct span other) {
@@ -171,14 +176,17 @@ static void check_negative(const struct scene *scene, int64_t image, const struc
   }
   for (int i = 0; i < entry->box_count; i++) {
     const struct dataset_box *box = &scene->boxes[entry->first_box + i];
-    if (!box_finite(box) || box->w <= 0 || box->h <= 0) continue;
-    if ((box->flags & DATASET_CROWD) && options->crowd == JIG_CROWD_IGNORE) continue;
-    struct span x = clip_span(box->x, box->w, entry->width), y = clip_span(box->y, box->h, entry->height);
+    bool ignored = box->flags & DATASET_IGNORED, crowd = box->flags & DATASET_CROWD;
+    if (!box_finite(box) || (crowd && !ignored && options->crowd == JIG_CROWD_IGNORE)) continue;
+    /* Of a box with a corner on the wrong side, what its corners span. */
+    struct span x = clip_span(fmin(box->x, box->x + box->w), fabs(box->w), entry->width);
+    struct span y = clip_span(fmin(box->y, box->y + box->h), fabs(box->h), entry->height);
+    x.low += x.spared, x.high -= x.spared, y.low += y.spared, y.high -= y.spared;
     assert_true(rect_overlap(rect, x, y) == 0);
   }
   for (size_t i = 0; options->negative_iou == JIG_IOU_CROP && i < positives; i++) {
     const struct rect *crop = &samples->items[i].rect;
-    struct span x = {crop->x, crop->x + crop->w}, y = {crop->y, crop->y + crop->h};
+    struct span x = {crop->x, crop->x + crop->w, 0}, y = {crop->y, crop->y + crop->h, 0};
     assert_true(rect_overlap(rect, x, y) == 0);
   }
 }
@@ -320,6 +328,83 @@ static void test_given_up(void **state) {
   jig_samples_free(&samples);
 }
 
+static void start_scene(struct scene *scene, int width, int height, int boxes) {
+  *scene = (struct scene){.images = {{.width = width, .height = height, .box_count = boxes}}};
+  scene->dataset = (struct dataset){
+      .images = scene->images, .boxes = scene->boxes, .image_count = 1, .box_count = boxes, .category_count = 1};
+}
+
+/* YOLO's six digits: boxes on pixel edges, some of them the picture's, stay what they were. */
+static void test_rounded_labels(void **state) {
+  (void)state;
+  struct rng rng;
+  rng_init(&rng, test_seed(), RNG_TEST, 3, 0);
+  struct scene scene;
+  struct jig_samples samples = {0};
+  struct jig_sample_counts counts = {0};
+  struct jig_sample_options options = jig_sample_defaults();
+  struct error error;
+  options.context = 1;
+  options.negatives = 0;
+  for (int trial = 0; trial < 20000; trial++) {
+    int side[2] = {1 + random_side(&rng), 1 + random_side(&rng)}, low[2], high[2];
+    double middle[2], length[2];
+    for (int axis = 0; axis < 2; axis++) {
+      low[axis] = chance(&rng, 0.3) ? 0 : below(&rng, side[axis]);
+      high[axis] = chance(&rng, 0.3) ? side[axis] : low[axis] + 1 + below(&rng, side[axis] - low[axis]);
+      middle[axis] = round((low[axis] + high[axis]) / 2.0 / side[axis] * 1e6) / 1e6 * side[axis];
+      length[axis] = round((high[axis] - low[axis]) * 1e6 / side[axis]) / 1e6 * side[axis];
+    }
+    start_scene(&scene, side[0], side[1], 1);
+    scene.boxes[0] = (struct dataset_box){
+        .x = middle[0] - length[0] / 2, .y = middle[1] - length[1] / 2, .w = length[0], .h = length[1]};
+    assert_ok(jig_sample_image(&scene.dataset, 0, side[0], side[1], &options, &samples, &counts, &error), error);
+    assert_int_equal(samples.count, 1);
+    const struct rect *rect = &samples.items[0].rect;
+    assert_true(rect->x == low[0] && rect->x + rect->w == high[0] && rect->y == low[1] && rect->y + rect->h == high[1]);
+  }
+  assert_int_equal(counts.clipped, 0);
+  jig_samples_free(&samples);
+}
+
+/* The tree says what a plain loop says. */
+static void test_rect_tree(void **state) {
+  (void)state;
+  struct rng rng;
+  rng_init(&rng, test_seed(), RNG_TEST, 4, 0);
+  struct rect_tree tree = {0};
+  struct error error;
+  int64_t met = 0, asked = 0;
+  for (int round = 0; round < 300; round++) {
+    struct rect rects[700];
+    int count = below(&rng, chance(&rng, 0.5) ? 20 : 700), side = 1 + below(&rng, 3000);
+    rect_tree_clear(&tree);
+    assert_false(rect_tree_meets(&tree, (struct rect){0, 0, side, side}));
+    for (int i = 0; i < count; i++) {
+      int most = chance(&rng, 0.02) ? side : 1 + side / 60;
+      rects[i] = (struct rect){.x = below(&rng, side), .y = below(&rng, side)};
+      rects[i].w = below(&rng, most + 1);
+      rects[i].h = below(&rng, most + 1);
+      assert_ok(rect_tree_add(&tree, rects[i], &error), error);
+    }
+    assert_ok(rect_tree_build(&tree, &error), error);
+    for (int k = 0; k < 100; k++, asked++) {
+      struct rect wanted = {.x = below(&rng, side), .y = below(&rng, side)};
+      wanted.w = below(&rng, 1 + side / 20);
+      wanted.h = below(&rng, 1 + side / 20);
+      bool expected = false;
+      for (int i = 0; i < count; i++) {
+        struct span x = {rects[i].x, rects[i].x + rects[i].w, 0}, y = {rects[i].y, rects[i].y + rects[i].h, 0};
+        expected |= rect_overlap(&wanted, x, y) > 0;
+      }
+      assert_int_equal(rect_tree_meets(&tree, wanted), expected);
+      met += expected;
+    }
+  }
+  assert_true(met > asked / 10 && met < asked * 9 / 10);
+  rect_tree_free(&tree);
+}
+
 /* ---- distributions ---- */
 
 /* Samples the one image of a scene: with another seed, the same boxes and other random numbers. */
@@ -330,12 +415,6 @@ static void sample_one(struct scene *scene, uint64_t seed, struct jig_sample_opt
   assert_ok(jig_sample_image(&scene->dataset, 0, scene->images[0].width, scene->images[0].height, options, samples,
                              counts, &error),
             error);
-}
-
-static void start_scene(struct scene *scene, int width, int height, int boxes) {
-  *scene = (struct scene){.images = {{.width = width, .height = height, .box_count = boxes}}};
-  scene->dataset = (struct dataset){
-      .images = scene->images, .boxes = scene->boxes, .image_count = 1, .box_count = boxes, .category_count = 1};
 }
 
 enum { SHIFTS = 40, TRIALS = 40000 }; /* a side of 2 * SHIFTS + 1 pixels moves by 0 .. SHIFTS */
@@ -511,6 +590,8 @@ int main(void) {
       cmocka_unit_test(test_every_sample),
       cmocka_unit_test(test_groups),
       cmocka_unit_test(test_given_up),
+      cmocka_unit_test(test_rounded_labels),
+      cmocka_unit_test(test_rect_tree),
       cmocka_unit_test(test_shift_distribution),
       cmocka_unit_test(test_ratio),
       cmocka_unit_test(test_negative_sizes),

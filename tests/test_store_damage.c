@@ -185,7 +185,7 @@ static void try_index(const struct damage *damage, change_index *change, bool op
 
 static void wrong_magic(struct jig_index_head *head, struct jig_record *records) {
   (void)records;
-  head->magic[6] = '2';
+  head->magic[6] = '1';
 }
 
 static void more_records(struct jig_index_head *head, struct jig_record *records) {

@@ -149,7 +149,8 @@ COCO = [
     ("a huge bbox", item("annotations", bbox=[1, 2, 3, 1e39]), 0, ["1 of them clipped"]),
     ("a huge bbox", item("annotations", bbox=[-1e38, -1e38, 2e38, 2e38]), 0, ["1 of them clipped"]),
     ("a bbox far away", item("annotations", bbox=[1e30, 1e30, 10, 10]), 0, ["1 outside"]),
-    ("a bbox of negative size", item("annotations", bbox=[10, 10, -5, 5]), 0, ["1 empty"]),
+    ("a bbox of negative size", item("annotations", bbox=[10, 10, -5, 5]), 0,
+     ["1 swapped", "first swapped: annotation 1 in 000001.jpg: -5 x 5 at (10, 10)"]),
     ("image id is NaN", item("images", id=float("nan")), 1, [JSON, "an image's id", "NaN"]),
     ("image id beyond 64 bits", item("images", id=2**64), 1, [JSON, "an image's id", "64 bits"]),
     ("category id beyond 2^53", document(lambda value: value["categories"].append({"id": 2**60, "name": "x"})), 1,
@@ -178,7 +179,7 @@ COCO = [
     ("no images", empty("images", "annotations"), 1, ["instances.json", "no images"]),
     ("no annotations", empty("annotations"), 1, ["instances.json", "no boxes"]),
     ("no categories", empty("categories"), 1, ["instances.json", "\"categories\" is empty"]),
-    ("all boxes crowd", boxes(lambda box: box.update(iscrowd=1)), 1, ["instances.json", "none of its", "--dry-run"]),
+    ("all boxes crowd", boxes(lambda box: box.update(iscrowd=1)), 1, ["instances.json", "none of its", "are crowd", "--crowd use", "--dry-run"]),
     ("all boxes empty", boxes(lambda box: box.update(bbox=[1, 1, 0, 0])), 1, ["instances.json", "none of its", "--dry-run"]),
     ("all boxes outside", boxes(lambda box: box.update(bbox=[-99, 1, 9, 9])), 1, ["none of its", "--dry-run"]),
     # odd, but fine

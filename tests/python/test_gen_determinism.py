@@ -149,7 +149,7 @@ class Killed(Reference):
             self.assertEqual(hashlib.sha256(path.read_bytes()).hexdigest(), self.expected[name], name)
         for index in out.glob("shards/*.idx"):
             magic, _, _, size = struct.unpack("<8sQQQ", index.read_bytes()[:32])
-            self.assertEqual(magic, b"JIGIDX1\n")
+            self.assertEqual(magic, b"JIGIDX2\n")
             self.assertEqual(index.with_suffix(".tar").stat().st_size, size)
         if out.exists():
             self.refuse("--check", out, words=[out, "not a finished sample store"])
