@@ -135,7 +135,7 @@ struct nn_sgd {
 struct nn_backend {
   const char *name;
 
-  int (*open)(struct nn_device *device, struct error *error); /* sets context and description; threads is given */
+  int (*open)(struct nn_device *device, struct error *error); /* sets context and description; may lower threads */
   void (*close)(struct nn_device *device);
   int (*supports_precision)(const struct nn_device *device, enum nn_dtype precision, struct error *error);
 

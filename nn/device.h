@@ -12,8 +12,8 @@ struct nn_backend;
 
 struct nn_device {
   const struct nn_backend *backend;
-  void *context; /* the backend's own */
-  int threads;
+  void *context;         /* the backend's own */
+  int threads;           /* that compute: may be fewer than asked for, and the description says so */
   char description[256]; /* "cpu: oneDNN 2.6.3, AVX-512 with bf16, 2 threads" */
 };
 

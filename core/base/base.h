@@ -177,8 +177,13 @@ typedef int parallel_task(void *context, int worker, int64_t item, struct error 
  * left. After a failure no new item is begun; the error of the lowest failed item is reported. `worker` (0 .. workers -
  * 1) selects scratch that the caller made per thread. */
 int parallel_for(int workers, int64_t items, parallel_task *task, void *context, struct error *error);
-int processor_count(void);  /* that this process may run on */
 double clock_seconds(void); /* monotonic */
+
+/* ---- processors.c ------------------------------------------------------------------------------------------------ */
+
+/* How many processors there are for this process, at least 1: those it may run on, and no more than its control groups
+ * (those of containers and batch systems) allow it time on, rounded up. */
+int processor_count(void);
 
 /* ---- progress.c -------------------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,6 @@
 #include "core/base/base.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -61,13 +60,6 @@ int parallel_for(int workers, int64_t items, parallel_task *task, void *context,
   pthread_mutex_destroy(&loop.lock);
   free(threads);
   return loop.failed_item < items ? -1 : 0;
-}
-
-int processor_count(void) {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set)) return 1;
-  int count = CPU_COUNT(&set);
-  return count > 0 ? count : 1;
 }
 
 double clock_seconds(void) {

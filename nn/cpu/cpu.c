@@ -37,10 +37,39 @@ static void cpu_close(struct nn_device *device) {
   device->context = NULL;
 }
 
+/* The number of OpenMP's threads, and whether it may choose fewer, belong to the calling thread. oneDNN's primitives
+ * are made for one number, and wait for ever for those that do not come. */
+static void use_threads(int threads) {
+  omp_set_dynamic(0);
+  omp_set_num_threads(threads);
+}
+
+/* How many threads a team really has: OMP_THREAD_LIMIT and other limits of OpenMP allow fewer. */
+static int threads_granted(int wanted) {
+  int granted = 1;
+  use_threads(wanted);
+#pragma omp parallel
+#pragma omp single
+  granted = omp_get_num_threads();
+  return granted;
+}
+
+static void describe(struct nn_device *device, const char *set, int wanted) {
+  const dnnl_version_t *version = dnnl_version();
+  int length =
+      snprintf(device->description, sizeof device->description, "cpu: oneDNN %d.%d.%d, %s, %d thread%s", version->major,
+               version->minor, version->patch, set, device->threads, device->threads == 1 ? "" : "s");
+  if (device->threads == wanted) return;
+  snprintf(device->description + length, sizeof device->description - (size_t)length,
+           " of %d, as OpenMP allows no more (OMP_THREAD_LIMIT?)", wanted);
+}
+
 static int cpu_open(struct nn_device *device, struct error *error) {
   struct cpu_context *context = calloc(1, sizeof *context);
   if (!context) return error_memory(error, sizeof *context);
   device->context = context;
+  int wanted = device->threads;
+  device->threads = threads_granted(wanted);
   const char *set = instruction_set(&context->kernels);
   context->amx = cpu_has_isa(dnnl_cpu_isa_avx512_core_amx);
   context->oracle = &nn_backend_ref;
@@ -52,9 +81,7 @@ static int cpu_open(struct nn_device *device, struct error *error) {
   context->stream = stream;
   /* Programs keep their primitives, and the cache answers a request for a second implementation with the first. */
   if (ONEDNN(error, "cpu", dnnl_set_primitive_cache_capacity, 0)) goto failed;
-  const dnnl_version_t *version = dnnl_version();
-  snprintf(device->description, sizeof device->description, "cpu: oneDNN %d.%d.%d, %s, %d thread%s", version->major,
-           version->minor, version->patch, set, device->threads, device->threads == 1 ? "" : "s");
+  describe(device, set, wanted);
   return 0;
 
 failed:
@@ -73,15 +100,14 @@ static int cpu_supports(const struct nn_device *device, const struct nn_step *st
   return nn_op_is_conv(step->op) ? cpu_conv_supports(device, step, error) : cpu_map_supports(device, step, error);
 }
 
-/* The number of OpenMP's threads belongs to the calling thread, and primitives are made for one number. */
 static int cpu_prepare(struct nn_device *device, struct nn_step *step, size_t *scratch, struct error *error) {
-  omp_set_num_threads(device->threads);
+  use_threads(device->threads);
   return nn_op_is_conv(step->op) ? cpu_conv_prepare(device, step, scratch, error)
                                  : cpu_map_prepare(device, step, scratch, error);
 }
 
 static int cpu_run(struct nn_device *device, struct nn_step *step, void *scratch, struct error *error) {
-  omp_set_num_threads(device->threads);
+  use_threads(device->threads);
   return nn_op_is_conv(step->op) ? cpu_conv_run(device, step, scratch, error)
                                  : cpu_map_run(device, step, scratch, error);
 }

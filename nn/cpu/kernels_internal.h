@@ -96,9 +96,10 @@ static inline struct span span_of(int64_t items, int64_t grain, int part, int pa
                        smaller(items, grains * (part + 1) / parts * grain)};
 }
 
-/* Waking a thread is not worth less than some tens of kilobytes. */
+/* Waking threads is not worth less than some tens of kilobytes. All or one: a team of another size than the last makes
+ * libgomp end threads and begin them anew. */
 static inline int useful_threads(int64_t elements, int threads) {
-  return (int)smaller(threads, 1 + elements / 8192);
+  return elements < 8192 ? 1 : threads;
 }
 
 typedef void span_task(const struct nn_step *step, struct span span);
