@@ -1,6 +1,7 @@
 #include "nn/cpu/cpu.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <omp.h>
 
@@ -96,6 +97,17 @@ static int cpu_supports_precision(const struct nn_device *device, enum nn_dtype 
   return error_set(error, "%s: oneDNN computes in bf16 from AVX-512 on; use f32 here", device->description);
 }
 
+/* By all threads in the order in which they will use it: see nn/host.c. */
+static int cpu_upload(struct nn_device *device, void *to, const void *host, size_t size, struct error *error) {
+  enum { PIECE = 1 << 16 };
+  (void)error;
+#pragma omp parallel for schedule(static) num_threads(device->threads) if (size > PIECE)
+  for (size_t at = 0; at < size; at += PIECE) {
+    memcpy((char *)to + at, (const char *)host + at, size - at < PIECE ? size - at : PIECE);
+  }
+  return 0;
+}
+
 static int cpu_supports(const struct nn_device *device, const struct nn_step *step, struct error *error) {
   return nn_op_is_conv(step->op) ? cpu_conv_supports(device, step, error) : cpu_map_supports(device, step, error);
 }
@@ -140,7 +152,7 @@ const struct nn_backend nn_backend_cpu = {
     .supports_precision = cpu_supports_precision,
     .allocate = nn_host_allocate,
     .release = nn_host_release,
-    .upload = nn_host_copy,
+    .upload = cpu_upload,
     .download = nn_host_copy,
     .supports = cpu_supports,
     .prepare = cpu_prepare,
