@@ -33,7 +33,7 @@ static int decode(const struct jig_assembler *assembler, int64_t count, struct e
       const uint8_t *bytes;
       size_t size;
       jig_store_jpeg(assembler->store, tiles[region].sample, &bytes, &size);
-      result = image_decode(bytes, size, NULL, &image, error);
+      result = image_decode(bytes, size, NULL, image_memory_share(1), &image, error);
     }
   }
   image_free(&image);

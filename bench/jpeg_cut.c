@@ -135,7 +135,7 @@ static void report(const struct bench *bench, double seconds[PASSES][ROUNDS]) {
 }
 
 int main(int argc, char **argv) {
-  struct bench bench = {.cutter = jpeg_cutter_new()};
+  struct bench bench = {.cutter = jpeg_cutter_new(image_memory_share(1))};
   struct error error = {0};
   static double seconds[PASSES][ROUNDS];
   int status = bench.cutter == NULL ? error_set(&error, "out of memory") : 0;

@@ -12,6 +12,7 @@ struct check {
   const char *folder;
   struct progress *progress;
   struct image *images; /* one per worker */
+  size_t memory;        /* that each may take to decode one */
 };
 
 /* Walks a shard: members come in pairs, KEY.jpg and KEY.json, in the order of the index. */
@@ -113,7 +114,7 @@ static int check_jigsaw(void *context, int worker, int64_t number, struct error 
   char path[PATH_SIZE];
   int result = path_format(path, error, "%s/jigsaws/images/%s", check->folder, entry->file_name);
   if (result == 0) result = file_read(&file, path, error);
-  if (result == 0 && (result = image_decode(file.data, file.size, NULL, image, error)))
+  if (result == 0 && (result = image_decode(file.data, file.size, NULL, check->memory, image, error)))
     error_context(error, "%s", path);
   if (result == 0 && (image->width != entry->width || image->height != entry->height)) {
     result = error_set(error, "%s: %d x %d pixels, annotated as %d x %d", path, image->width, image->height,
@@ -147,7 +148,7 @@ static int check_jigsaws(struct check *check, int workers, FILE *report, struct 
 }
 
 int jig_check(const char *folder, int workers, struct progress *progress, FILE *report, struct error *error) {
-  struct check check = {.folder = folder, .progress = progress};
+  struct check check = {.folder = folder, .progress = progress, .memory = image_memory_share(workers)};
   struct jig_store *store = NULL;
   cJSON *json = NULL;
   char path[PATH_SIZE];
@@ -156,6 +157,7 @@ int jig_check(const char *folder, int workers, struct progress *progress, FILE *
   if (result == 0) result = file_read_json(path, &json, error);
   if (result == 0 && !(check.images = calloc((size_t)workers, sizeof *check.images))) result = error_memory(error, 0);
   if (result == 0) {
+    jig_store_share(store, workers);
     check.store = store;
     check.shards = cJSON_GetObjectItemCaseSensitive(json, "shards");
     progress_start(progress, progress->stream, "checking", "samples", jig_store_count(store));

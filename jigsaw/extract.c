@@ -4,8 +4,9 @@
 
 enum { JPEG_SIDE_MAX = 65500 }; /* libjpeg's */
 
-int jig_extractor_init(struct jig_extractor *extractor, struct error *error) {
-  *extractor = (struct jig_extractor){.cutter = jpeg_cutter_new()};
+int jig_extractor_init(struct jig_extractor *extractor, int workers, struct error *error) {
+  size_t memory = image_memory_share(workers);
+  *extractor = (struct jig_extractor){.cutter = jpeg_cutter_new(memory), .memory = memory};
   return extractor->cutter ? 0 : error_memory(error, 0);
 }
 
@@ -52,12 +53,14 @@ static enum jig_extract_result cut_jpeg(struct jig_extractor *extractor, const s
 }
 
 /* Other formats are decoded and each crop is encoded, once. */
-static enum jig_extract_result encode_crops(struct jig_extractor *extractor, int quality, struct error *error) {
+static enum jig_extract_result encode_crops(struct jig_extractor *extractor, const struct image_info *info, int quality,
+                                            struct error *error) {
   const struct jig_samples *samples = &extractor->samples;
   const struct buffer *file = &extractor->file;
-  if (image_decode(file->data, file->size, NULL, &extractor->picture, error)) return JIG_EXTRACT_BROKEN;
+  if (image_decode(file->data, file->size, NULL, extractor->memory, &extractor->picture, error))
+    return JIG_EXTRACT_BROKEN;
   for (size_t i = 0; i < samples->count; i++) {
-    struct rect part = samples->items[i].rect, inner = {0, 0, part.w, part.h};
+    struct rect part = stored_part(extractor, info, i), inner = {0, 0, part.w, part.h};
     if (part.w > JPEG_SIDE_MAX || part.h > JPEG_SIDE_MAX) {
       error_set(error, "a sample of %d x %d pixels is larger than a JPEG can be", part.w, part.h);
       return JIG_EXTRACT_BROKEN;
@@ -99,7 +102,7 @@ static enum jig_extract_result extract_file(struct jig_extractor *extractor, con
   extractor->crop = crops;
   if (result) return JIG_EXTRACT_FATAL;
   if (info.format == IMAGE_JPEG) return cut_jpeg(extractor, &info, error);
-  return encode_crops(extractor, (int)options->quality, error);
+  return encode_crops(extractor, &info, (int)options->quality, error);
 }
 
 enum jig_extract_result jig_extract(struct jig_extractor *extractor, const struct dataset *dataset, int64_t image,

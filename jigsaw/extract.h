@@ -23,6 +23,7 @@ struct jig_extractor {
   struct jig_crop *crop; /* one per sample */
   size_t crop_capacity;
   struct buffer crops;
+  size_t memory;   /* that decoding a picture may take */
   int orientation; /* of the current image: to be applied to its crops after decoding */
   struct jpeg_cutter *cutter;
   struct image picture, part;
@@ -31,7 +32,8 @@ struct jig_extractor {
 
 enum jig_extract_result { JIG_EXTRACT_OK = 0, JIG_EXTRACT_FATAL = -1, JIG_EXTRACT_BROKEN = 1 };
 
-int jig_extractor_init(struct jig_extractor *extractor, struct error *error);
+/* `workers`: how many of them work at once and share the machine's memory. */
+int jig_extractor_init(struct jig_extractor *extractor, int workers, struct error *error);
 void jig_extractor_free(struct jig_extractor *extractor);
 
 /* Samples image number `image` and cuts its crops. A file that is missing, damaged above the last row needed, or of

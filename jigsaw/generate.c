@@ -272,7 +272,7 @@ static int generation_init(struct generation *work, struct error *error) {
   work->texts = calloc(workers, sizeof *work->texts);
   if (!work->extractors || !work->texts) return error_memory(error, workers * sizeof *work->extractors);
   for (size_t i = 0; i < workers; i++) {
-    if (jig_extractor_init(&work->extractors[i], error)) return -1;
+    if (jig_extractor_init(&work->extractors[i], work->options->workers, error)) return -1;
   }
   return 0;
 }

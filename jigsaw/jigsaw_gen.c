@@ -336,6 +336,7 @@ static int finish_store(const struct arguments *a, const struct dataset *dataset
   const cJSON *options = cJSON_GetObjectItemCaseSensitive(run->json, "options");
   int result = jig_write_dataset_json(dataset, &a->generate, a->out, options, &totals, error);
   if (result == 0) result = jig_store_open_unfinished(&store, a->out, error);
+  if (result == 0) jig_store_share(store, a->generate.workers);
   if (result == 0) result = check_totals(&totals, error);
   if (result == 0 && a->generate.jigsaws != 0) {
     progress_start(&progress, chatter(a), "jigsaws", "img", jig_jigsaw_count(store, &a->generate));

@@ -3,6 +3,9 @@
 
 #include "jigsaw/generate.h"
 
+/* The sheet is held in memory, and written as one PNG. */
+#define SHEET_PIXELS_MAX ((int64_t)256 << 20)
+
 enum { MARGIN = 10, TEXT_HEIGHT = 10 };
 
 static const struct color paper = {24, 26, 30}, border = {255, 255, 255}, box_color = {255, 176, 0},
@@ -43,7 +46,7 @@ static int sheet_columns(int count) {
 int jig_preview_check(const struct jig_template *template, int count, const char *path, struct error *error) {
   int64_t columns = sheet_columns(count), rows = (count + columns - 1) / columns, step = template->size + MARGIN;
   int64_t width = columns * step + MARGIN, height = rows * step + MARGIN;
-  if (width * height > IMAGE_PIXELS_MAX) {
+  if (width * height > SHEET_PIXELS_MAX) {
     return error_set(error, "%s: a preview of %d jigsaws would be %lld x %lld pixels; choose a smaller --preview-count",
                      path, count, (long long)width, (long long)height);
   }

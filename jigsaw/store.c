@@ -20,6 +20,7 @@ struct jig_store {
   int64_t shard_count, count;
   struct jig_category *categories;
   int32_t category_count, background;
+  size_t memory; /* that decoding a crop may take */
   uint32_t *groups[JIG_GROUPS];
   int64_t group_counts[JIG_GROUPS];
 };
@@ -166,6 +167,7 @@ static int open_store(struct jig_store **store, const char *folder, bool finishe
   struct jig_store *opened = calloc(1, sizeof *opened);
   *store = NULL;
   if (!opened) return error_memory(error, sizeof *opened);
+  jig_store_share(opened, 1);
   if (open_files(opened, folder, finished, error)) {
     jig_store_close(opened);
     return -1;
@@ -276,6 +278,10 @@ void jig_store_jpeg(const struct jig_store *store, int64_t index, const uint8_t 
   *size = record->size;
 }
 
+void jig_store_share(struct jig_store *store, int workers) {
+  store->memory = image_memory_share(workers);
+}
+
 int jig_store_decode(const struct jig_store *store, int64_t index, const struct rect *part, struct image *image,
                      struct error *error) {
   const struct jig_record *record = jig_store_record(store, index);
@@ -286,7 +292,7 @@ int jig_store_decode(const struct jig_store *store, int64_t index, const struct 
   wanted = rect_unorient(wanted, record->orientation, record->inner[2], record->inner[3]);
   wanted.x += record->inner[0];
   wanted.y += record->inner[1];
-  if (image_decode(bytes, size, &wanted, image, error)) {
+  if (image_decode(bytes, size, &wanted, store->memory, image, error)) {
     return error_context(error, "sample %lld", (long long)index);
   }
   return image_orient(image, record->orientation, error);

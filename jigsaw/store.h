@@ -81,6 +81,9 @@ int64_t jig_store_group_item(const struct jig_store *store, enum jig_group group
 /* The stored JPEG file: a view that lives as long as the store. */
 void jig_store_jpeg(const struct jig_store *store, int64_t index, const uint8_t **bytes, size_t *size);
 
+/* How many threads will decode at once, and share the machine's memory; one, unless told otherwise. */
+void jig_store_share(struct jig_store *store, int workers);
+
 /* Decodes `part` of the exact, upright sample (NULL: all of it, source[2] x source[3] pixels). */
 int jig_store_decode(const struct jig_store *store, int64_t index, const struct rect *part, struct image *image,
                      struct error *error);

@@ -47,7 +47,8 @@ struct pretrain_options pretrain_defaults(void) {
 
 static int open_sources(struct trainer *t) {
   const struct pretrain_options *o = &t->options;
-  struct source_options options = {.seed = o->seed, .assemble = o->assemble, .held_out = o->held_out};
+  struct source_options options = {
+      .seed = o->seed, .assemble = o->assemble, .held_out = o->held_out, .workers = o->workers > 0 ? o->workers : 2};
   bool classify = o->objective == OBJECTIVE_CLASSIFY;
   options.assemble.seed = o->seed;
   if (source_open(&t->training, o->data, classify, SOURCE_TRAINING, &options, t->error)) return -1;

@@ -27,6 +27,7 @@ struct source_options {
   uint64_t seed;                        /* of everything, that of `assemble` is not used */
   struct jig_assemble_options assemble; /* of stores; its template is also the canvas of class folders (size) */
   double held_out;                      /* share of source images, 0.05; 0: nothing is held out */
+  int workers;                          /* threads that will render at once, and share the machine's memory; 0: one */
 };
 
 struct source; /* may be used by many threads at once */

@@ -117,15 +117,16 @@ static int held_out_view(const struct source *source, int width, int height, str
   return 0;
 }
 
-static int render_view(const struct view *view, struct source_scratch *scratch, struct image *canvas,
-                       struct error *error) {
+static int render_view(const struct source *source, const struct view *view, struct source_scratch *scratch,
+                       struct image *canvas, struct error *error) {
+  size_t memory = image_memory_share(source->options.workers);
   struct rect visible;
   struct jig_scratch *jig = &scratch->jig;
   visible.w = resample_span(&view->x, &visible.x);
   visible.h = resample_span(&view->y, &visible.y);
   visible.x += view->crop.x;
   visible.y += view->crop.y;
-  if (image_decode(scratch->file.data, scratch->file.size, &visible, &jig->part, error)) return -1;
+  if (image_decode(scratch->file.data, scratch->file.size, &visible, memory, &jig->part, error)) return -1;
   return resample(&jig->resampler, &jig->part, &view->x, &view->y, view->flip, canvas->pixels,
                   (size_t)canvas->width * 3, error);
 }
@@ -147,6 +148,6 @@ int source_render_folder(const struct source *source, uint32_t epoch, int64_t in
   } else if (result == 0) {
     result = held_out_view(source, info.width, info.height, &view, error);
   }
-  if (result == 0) result = render_view(&view, scratch, canvas, error);
+  if (result == 0) result = render_view(source, &view, scratch, canvas, error);
   return result ? source_blame_picture(source, picture, error) : 0;
 }

@@ -152,7 +152,8 @@ int source_render_jigsaw(const struct source *source, uint32_t epoch, int64_t in
   const struct buffer *file = &scratch->file;
   if (source_read_picture(source, epoch, index, &scratch->file, &picture, error)) return -1;
   memcpy(labels, picture->labels, sizeof picture->labels);
-  if (image_decode(file->data, file->size, NULL, canvas, error)) return source_blame_picture(source, picture, error);
+  if (image_decode(file->data, file->size, NULL, image_memory_share(source->options.workers), canvas, error))
+    return source_blame_picture(source, picture, error);
   if (canvas->width == source->size && canvas->height == source->size) return 0;
   error_set(error, "%d x %d pixels, annotated as %d x %d", canvas->width, canvas->height, source->size, source->size);
   return source_blame_picture(source, picture, error);

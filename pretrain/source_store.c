@@ -26,6 +26,7 @@ static int check_samples(const struct source *source, struct error *error) {
 
 int source_open_store(struct source *source, struct error *error) {
   if (jig_store_open(&source->store, source->folder, error)) return -1;
+  jig_store_share(source->store, source->options.workers);
   const struct jig_store *store = source->store;
   if (jig_store_count(store) == 0) {
     return error_set(error, "%s: the store is empty; look at what jigsaw-gen said of the boxes that it left out",

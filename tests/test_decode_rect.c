@@ -184,7 +184,7 @@ static int first_difference(const struct image *whole, struct rect part, const s
 static void check_rect(const uint8_t *bytes, size_t size, const struct image *whole, struct rect part,
                        struct image *cut, const char *what) {
   struct error error;
-  if (image_decode(bytes, size, &part, cut, &error)) fail_msg("%s: %s", what, error.message);
+  if (image_decode(bytes, size, &part, image_memory_share(1), cut, &error)) fail_msg("%s: %s", what, error.message);
   int at = first_difference(whole, part, cut);
   if (at >= 0) {
     fail_msg("%s: rectangle (%d, %d, %d x %d) differs at (%d, %d)", what, part.x, part.y, part.w, part.h, at % part.w,
@@ -245,11 +245,12 @@ static void test_truncation_is_noticed(void **state) {
     uint8_t *rest = malloc(kept > 0 ? kept : 1);
     assert_non_null(rest);
     memcpy(rest, bytes, kept);
-    if (image_decode(rest, kept, NULL, &cut, &error) == 0) fail_msg("%s: %zu of %lu bytes pass", text, kept, size);
+    if (image_decode(rest, kept, NULL, image_memory_share(1), &cut, &error) == 0)
+      fail_msg("%s: %zu of %lu bytes pass", text, kept, size);
     assert_true(strlen(error.message) > 0);
     for (int j = 0; j < 4; j++) {
       struct rect part = random_part(&rng, recipe.width, recipe.height);
-      if (image_decode(rest, kept, &part, &cut, &error) != 0) continue;
+      if (image_decode(rest, kept, &part, image_memory_share(1), &cut, &error) != 0) continue;
       succeeded++;
       if (first_difference(&whole, part, &cut) >= 0) fail_msg("%s: %zu of %lu bytes pass, wrong", text, kept, size);
     }
@@ -285,8 +286,10 @@ static int check_file(void *context, int worker, int64_t item, struct error *err
   size_t size = scratch->bytes.size;
   if (image_probe(bytes, size, &info, error)) return error_context(error, "%s", path);
   struct rect part = random_part(&rng, info.width, info.height), all = {0, 0, info.width, info.height};
-  if (image_decode(bytes, size, NULL, &scratch->whole, error)) return error_context(error, "%s", path);
-  if (image_decode(bytes, size, &part, &scratch->cut, error)) return error_context(error, "%s", path);
+  if (image_decode(bytes, size, NULL, image_memory_share(1), &scratch->whole, error))
+    return error_context(error, "%s", path);
+  if (image_decode(bytes, size, &part, image_memory_share(1), &scratch->cut, error))
+    return error_context(error, "%s", path);
   if (first_difference(&scratch->whole, part, &scratch->cut) >= 0) return error_set(error, "%s: rectangle", path);
   if (info.format != IMAGE_JPEG || chance(&rng, 0.8)) return 0;
   struct image plain = reference_decode(bytes, size);

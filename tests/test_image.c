@@ -22,11 +22,11 @@ static void assert_decodes(struct rng *rng, const struct buffer *file, enum imag
   assert_int_equal(info.width, expected->width);
   assert_int_equal(info.height, expected->height);
   assert_int_equal(info.orientation, 1);
-  assert_ok(image_decode(file->data, file->size, NULL, &found, &error), error);
+  assert_ok(image_decode(file->data, file->size, NULL, image_memory_share(1), &found, &error), error);
   assert_same(&found, expected);
   struct rect part = random_rect(rng, expected->width, expected->height);
   struct image cut = crop(expected, part);
-  assert_ok(image_decode(file->data, file->size, &part, &found, &error), error);
+  assert_ok(image_decode(file->data, file->size, &part, image_memory_share(1), &found, &error), error);
   assert_same(&found, &cut);
   image_free(&found);
   image_free(&cut);
@@ -39,7 +39,8 @@ static void assert_refused(const void *bytes, size_t size, const char *words) {
   uint8_t *copy = malloc(size ? size : 1); /* of its own size, so that the sanitizer sees a read beyond */
   assert_non_null(copy);
   if (size) memcpy(copy, bytes, size);
-  if (image_decode(copy, size, NULL, &image, &error) == 0) fail_msg("%zu bytes pass; expected: %s", size, words);
+  if (image_decode(copy, size, NULL, image_memory_share(1), &image, &error) == 0)
+    fail_msg("%zu bytes pass; expected: %s", size, words);
   if (!strstr(error.message, words)) fail_msg("expected '%s' in: %s", words, error.message);
   image_free(&image);
   free(copy);
@@ -78,29 +79,22 @@ static unsigned sample(const uint8_t *row, int depth, int index) {
   return (unsigned)row[bit / 8] >> (8 - depth - bit % 8) & ((1u << depth) - 1);
 }
 
-/* What the PNG standard says a pixel is, in plain arithmetic. */
+/* What the PNG standard says a pixel is, in plain arithmetic, and without its alpha. */
 static void expected_pixel(const struct png_case *c, const uint8_t *row, int x, uint8_t rgb[3]) {
   int channels = PNG_CHANNELS[c->type];
-  unsigned s[4] = {0}, alpha = 255;
+  unsigned s[4] = {0};
   for (int i = 0; i < channels; i++) {
-    s[i] = sample(row, c->depth, x * channels + i);
+    unsigned value = sample(row, c->depth, x * channels + i);
+    s[i] = c->depth == 16                      ? value >> 8
+           : c->type == PNG_COLOR_TYPE_PALETTE ? value
+                                               : value * 255 / ((1u << c->depth) - 1);
   }
   bool gray = c->type == PNG_COLOR_TYPE_GRAY || c->type == PNG_COLOR_TYPE_GRAY_ALPHA;
-  if (c->type == PNG_COLOR_TYPE_GRAY && c->transparent && s[0] == c->key.gray) alpha = 0;
-  if (c->type == PNG_COLOR_TYPE_RGB && c->transparent && s[0] == c->key.red && s[1] == c->key.green &&
-      s[2] == c->key.blue) {
-    alpha = 0;
-  }
-  for (int i = 0; i < channels; i++) {
-    s[i] = c->depth == 16 ? s[i] >> 8 : c->type == PNG_COLOR_TYPE_PALETTE ? s[i] : s[i] * 255 / ((1u << c->depth) - 1);
-  }
-  if (c->type & PNG_COLOR_MASK_ALPHA) alpha = s[channels - 1];
-  if (c->type == PNG_COLOR_TYPE_PALETTE && c->transparent) alpha = c->alpha[s[0]];
   const png_color *entry = &c->palette[s[0]];
   unsigned color[3] = {s[0], s[gray ? 0 : 1], s[gray ? 0 : 2]};
   if (c->type == PNG_COLOR_TYPE_PALETTE) color[0] = entry->red, color[1] = entry->green, color[2] = entry->blue;
   for (int i = 0; i < 3; i++) {
-    rgb[i] = (uint8_t)lround(color[i] * alpha / 255.0);
+    rgb[i] = (uint8_t)color[i];
   }
 }
 
@@ -230,16 +224,13 @@ static void write_bmp(struct buffer *file, const struct image *image) {
   }
 }
 
-/* 32 bits a pixel, top row first; the picture is darkened by the alpha written, as composing over black does. */
-static void write_tga(struct buffer *file, struct image *image) {
+/* 32 bits a pixel, top row first, with an alpha that is dropped. */
+static void write_tga(struct buffer *file, const struct image *image) {
   put(file, "\0\0\2\0\0\0\0\0\0\0\0\0", 12);
   put_u16(file, image->width), put_u16(file, image->height), put(file, "\40\50", 2);
   for (int i = 0; i < image->width * image->height; i++) {
-    uint8_t *p = image->pixels + 3 * i, alpha = (uint8_t)(i * 37);
-    put(file, (uint8_t[4]){p[2], p[1], p[0], alpha}, 4);
-    for (int c = 0; c < 3; c++) {
-      p[c] = (uint8_t)lround(p[c] * alpha / 255.0);
-    }
+    const uint8_t *p = image->pixels + 3 * i;
+    put(file, (uint8_t[4]){p[2], p[1], p[0], (uint8_t)(i * 37)}, 4);
   }
 }
 
@@ -299,23 +290,28 @@ static void test_refusals(void **state) {
   static const char PNG[] = "\x89PNG\r\n\x1a\n\0\0\0\15IHDR\0\1\0\0\0\1\0\0\10\2\0\0\0";
   struct error error;
   struct image_info info;
-  assert_refused(JPEG, sizeof JPEG, "65500 x 65500");
-  assert_int_equal(image_probe(JPEG, sizeof JPEG, &info, &error), -1);
+  assert_refused(JPEG, sizeof JPEG, "");
+  assert_ok(image_probe(JPEG, sizeof JPEG, &info, &error), error); /* who only cuts needs no memory for pixels */
+  assert_int_equal(info.width, 65500);
   assert_refused(PNG, sizeof PNG - 1, "PNG");
-  assert_refused("P6 70000 70000 255\n", 19, "70000 x 70000");
+  assert_refused("P6 70000 70000 255\n", 19, "ends before");
+  assert_refused("P6 2000000 2000000 255\n", 23, "2000000 x 2000000");
   assert_refused("P6 99999999999999999999 1 255\n", 30, "empty");
   assert_refused("P5 1 1 65536\n12", 15, "PNM");
   assert_refused("P5 1 1 0\n12", 11, "PNM");
-  assert_refused("RIFF\0\0\0\0WEBP", 12, "52 49 46 46");
+  assert_refused("RIFF\0\0\0\0WEBP", 12, "WebP");
+  assert_refused("II*\0\10\0\0\0", 8, "TIFF");
+  assert_refused("wOFF\0\1\0\0\0\0\0\0", 12, "77 4f 46 46");
   assert_refused("", 0, "not a picture");
   struct image image = {0};
   assert_int_equal(image_alloc(&image, 0, 5, &error), -1);
   assert_int_equal(image_alloc(&image, INT_MAX, INT_MAX, &error), -1);
-  assert_ok(image_decode((const uint8_t *)"P5 2 2 255\nabcd", 15, NULL, &image, &error), error);
+  assert_ok(image_decode((const uint8_t *)"P5 2 2 255\nabcd", 15, NULL, image_memory_share(1), &image, &error), error);
   static const struct rect OUTSIDE[] = {{-1, 0, 1, 1}, {0, -1, 1, 1}, {0, 0, 3, 1},       {0, 0, 1, 3},
                                         {2, 0, 1, 1},  {0, 0, 0, 1},  {1, 1, INT_MAX, 1}, {INT_MAX, 0, INT_MAX, 1}};
   for (size_t i = 0; i < COUNT_OF(OUTSIDE); i++) {
-    assert_int_equal(image_decode((const uint8_t *)"P5 2 2 255\nabcd", 15, &OUTSIDE[i], &image, &error), -1);
+    assert_int_equal(
+        image_decode((const uint8_t *)"P5 2 2 255\nabcd", 15, &OUTSIDE[i], image_memory_share(1), &image, &error), -1);
     assert_non_null(strstr(error.message, "2 x 2"));
   }
   image_free(&image);
@@ -372,13 +368,13 @@ static void test_jpeg_oddities(void **state) {
   struct image image = {0};
 
   plain_jpeg(&file, 3, SEPARATE, 3, NULL);
-  assert_ok(image_decode(file.data, file.size, NULL, &image, &error), error);
+  assert_ok(image_decode(file.data, file.size, NULL, image_memory_share(1), &image, &error), error);
   put(&changed, file.data, last_scan(&file));
   put(&changed, "\xff\xd9", 2);
   assert_refused(changed.data, changed.size, "colour component 3");
 
   plain_jpeg(&file, 1, PROGRESSIVE, 3, NULL);
-  assert_ok(image_decode(file.data, file.size, NULL, &image, &error), error);
+  assert_ok(image_decode(file.data, file.size, NULL, image_memory_share(1), &image, &error), error);
   size_t scan = last_scan(&file);
   changed.size = 0;
   put(&changed, file.data, scan);
@@ -394,7 +390,7 @@ static void test_jpeg_oddities(void **state) {
   put(&changed, "\xff\xfe\0\4--extraneous", 16); /* a comment, and bytes that belong to nothing */
   put(&changed, file.data + 2, file.size - 2);
   put(&changed, "trailing", 8);
-  assert_ok(image_decode(changed.data, changed.size, NULL, &image, &error), error);
+  assert_ok(image_decode(changed.data, changed.size, NULL, image_memory_share(1), &image, &error), error);
   for (size_t i = 0; i < 60; i++) {
     changed.data[changed.size - 110 + i] = i % 2 == 0 ? 0xff : 0; /* ones only, which no code begins with */
   }
@@ -402,6 +398,53 @@ static void test_jpeg_oddities(void **state) {
   image_free(&image);
   buffer_free(&file);
   buffer_free(&changed);
+}
+
+/* Sets the size that a JPEG file claims, in its frame header. */
+static void claim_size(struct buffer *file, int width, int height) {
+  for (size_t at = 2; at + 9 < file->size; at += 2 + ((size_t)file->data[at + 2] << 8 | file->data[at + 3])) {
+    if (file->data[at + 1] < 0xc0 || file->data[at + 1] > 0xc2) continue;
+    const uint8_t size[] = {(uint8_t)(height >> 8), (uint8_t)height, (uint8_t)(width >> 8), (uint8_t)width};
+    memcpy(file->data + at + 5, size, sizeof size);
+    return;
+  }
+  fail_msg("no frame header");
+}
+
+/* A small file that claims to be huge is damaged; one that needs more than its share of memory is the machine's matter.
+ */
+static void test_memory(void **state) {
+  (void)state;
+  static const jpeg_scan_info PROGRESSIVE[] = {{1, {0}, 0, 0, 0, 0}, {1, {0}, 1, 63, 0, 0}};
+  struct buffer file = {0}, out = {0};
+  struct error error = {0};
+  struct image image = {0};
+  struct rect inner, corner = {0, 0, 8, 8};
+  plain_jpeg(&file, 1, PROGRESSIVE, 2, NULL);
+  struct jpeg_cutter *cutter = jpeg_cutter_new(1000);
+  assert_non_null(cutter);
+  assert_int_equal(image_decode(file.data, file.size, NULL, 1000, &image, &error), -1);
+  assert_non_null(strstr(error.message, "--workers"));
+  assert_true(error.machine);
+  error = (struct error){0};
+  assert_int_equal(jpeg_cutter_open(cutter, file.data, file.size, 8, &error), -1);
+  assert_true(error.machine);
+  assert_ok(image_decode(file.data, file.size, NULL, image_memory_share(1), &image, &error), error);
+
+  claim_size(&file, 16000, 16000);
+  assert_refused(file.data, file.size, "cannot hold 16000 x 16000");
+  error = (struct error){0};
+  assert_int_equal(jpeg_cutter_open(cutter, file.data, file.size, 8, &error), -1);
+  assert_false(error.machine);
+
+  plain_jpeg(&file, 1, NULL, 0, NULL); /* cut without decoding: no memory to ask for */
+  assert_ok(jpeg_cutter_open(cutter, file.data, file.size, 8, &error), error);
+  assert_ok(jpeg_cutter_cut(cutter, corner, &out, &inner, &error), error);
+  assert_true(image_memory_share(1) >= image_memory_share(2) && image_memory_share(1000000) >= 1 << 20);
+  jpeg_cutter_free(cutter);
+  image_free(&image);
+  buffer_free(&file);
+  buffer_free(&out);
 }
 
 static void put_exif(struct buffer *app1, bool big, int type, int orientation, unsigned directory) {
@@ -515,12 +558,12 @@ static void test_encode(void **state) {
     assert_int_equal(file.size, again.size);
     assert_memory_equal(file.data, again.data, file.size);
     assert_memory_equal(file.data + file.size - 2, "\xff\xd9", 2);
-    assert_ok(image_decode(file.data, file.size, NULL, &found, &error), error);
+    assert_ok(image_decode(file.data, file.size, NULL, image_memory_share(1), &found, &error), error);
     for (int j = 0; j < image.width * image.height * 3; j++) {
       assert_in_range(found.pixels[j] - image.pixels[j] + 8, 0, 16); /* chroma is whole: only rounding is lost */
     }
     assert_ok(image_encode_jpeg(&image, 1 + below(&rng, 100), &file, &error), error);
-    assert_ok(image_decode(file.data, file.size, NULL, &found, &error), error);
+    assert_ok(image_decode(file.data, file.size, NULL, image_memory_share(1), &found, &error), error);
     image_free(&image);
   }
   struct image empty = {0}, wide = {0};
@@ -540,9 +583,9 @@ static void test_encode(void **state) {
 int main(void) {
   seed = test_seed();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_png),         cmocka_unit_test(test_pnm),           cmocka_unit_test(test_other_formats),
-      cmocka_unit_test(test_refusals),    cmocka_unit_test(test_jpeg_oddities), cmocka_unit_test(test_exif),
-      cmocka_unit_test(test_orientation), cmocka_unit_test(test_encode),
+      cmocka_unit_test(test_png),      cmocka_unit_test(test_pnm),           cmocka_unit_test(test_other_formats),
+      cmocka_unit_test(test_refusals), cmocka_unit_test(test_jpeg_oddities), cmocka_unit_test(test_exif),
+      cmocka_unit_test(test_memory),   cmocka_unit_test(test_orientation),   cmocka_unit_test(test_encode),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

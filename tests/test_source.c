@@ -259,7 +259,7 @@ static int64_t find_jigsaw(const char *folder, int64_t count, bool *taken, const
     snprintf(path, sizeof path, "%s/images/%04lld/%08lld.jpg", folder, (long long)(i / jig_run_length(count)),
              (long long)i);
     assert_ok(file_read(&file, path, &error), error);
-    assert_ok(image_decode(file.data, file.size, NULL, &image, &error), error);
+    assert_ok(image_decode(file.data, file.size, NULL, image_memory_share(1), &image, &error), error);
     if (!taken[i] && !memcmp(image.pixels, shot->canvas.pixels, 224 * 224 * 3)) found = i;
   }
   assert_true(found >= 0);
@@ -457,7 +457,7 @@ static struct image load_picture(const struct source *source, const char *name) 
   char path[PATH_SIZE];
   snprintf(path, sizeof path, "%s/%s", source->folder, name);
   assert_ok(file_read(&file, path, &error), error);
-  assert_ok(image_decode(file.data, file.size, NULL, &image, &error), error);
+  assert_ok(image_decode(file.data, file.size, NULL, image_memory_share(1), &image, &error), error);
   buffer_free(&file);
   return image;
 }

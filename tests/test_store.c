@@ -202,7 +202,7 @@ static bool read_upright(const struct dataset *dataset, int64_t number, bool exi
     if (*lossless) {
       stored = reference_decode(bytes.data, bytes.size);
     } else {
-      assert_ok(image_decode(bytes.data, bytes.size, NULL, &stored, &error), error);
+      assert_ok(image_decode(bytes.data, bytes.size, NULL, image_memory_share(1), &stored, &error), error);
     }
     *upright = turn(&stored, *orientation);
     image_free(&stored);

@@ -137,7 +137,7 @@ static void test_annotations_are_coco(void **state) {
     char *path = path_join(&arena, path_join(&arena, folder, "images"),
                            cJSON_GetObjectItemCaseSensitive(item, "file_name")->valuestring);
     OK(file_read(&bytes, path, &f->error));
-    OK(image_decode(bytes.data, bytes.size, NULL, &image, &f->error));
+    OK(image_decode(bytes.data, bytes.size, NULL, image_memory_share(1), &image, &f->error));
     assert_int_equal(image.width, (int)number(item, "width"));
     assert_int_equal(image.height, (int)number(item, "height"));
     image_free(&image);

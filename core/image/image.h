@@ -1,8 +1,10 @@
-/* core/image - pictures: decoding (JPEG by libjpeg-turbo, PNG by libpng, the rest by stb_image), encoding, lossless
+/* core/image - pictures: decoding (JPEG by libjpeg-turbo, PNG by libpng, WebP by libwebp, TIFF by
+ * libtiff, the rest by stb_image), encoding, lossless
  * cutting of JPEG files, and the little drawing that contact sheets need.
  *
  * Pixels are always 8-bit RGB, interleaved, rows from top to bottom without padding. Grayscale is replicated, CMYK and
- * YCCK are converted (Adobe's inverted inks included), alpha is composed over black, 16 bits are cut to the upper 8.
+ * YCCK are converted (Adobe's inverted inks included), alpha is dropped and the colours under it stay, as Pillow's
+ * convert("RGB") has it; 16 bits are cut to the upper 8.
  * Rectangles are whole pixels, x to the right and y downwards, [x, x + w) x [y, y + h).
  */
 #ifndef JIGSAW_CORE_IMAGE_H
@@ -19,31 +21,39 @@ struct image {
   uint8_t *pixels; /* width * height * 3 bytes, owned; free with image_free */
 };
 
-enum image_format { IMAGE_JPEG, IMAGE_PNG, IMAGE_OTHER /* PNM (P5, P6); BMP, TGA, GIF as stb_image knows them */ };
+enum image_format {
+  IMAGE_JPEG,
+  IMAGE_PNG,
+  IMAGE_OTHER /* WebP; TIFF; PNM (P5, P6); BMP, TGA, GIF as stb_image knows them */
+};
 
 struct image_info {
   enum image_format format;
   int width, height; /* as stored, before orientation */
-  int orientation;   /* EXIF 1 .. 8 of a JPEG; 1 when absent or out of range */
+  int orientation;   /* EXIF 1 .. 8 of a JPEG, PNG or WebP, or TIFF's own; 1 when absent or out of range */
 };
 
-/* Larger pictures are refused before memory is taken for them: decompression bombs end here. */
-#define IMAGE_PIXELS_MAX ((int64_t)256 << 20)
+/* How many bytes each of `workers` threads may take to decode a picture: half of the machine's memory, shared. Whoever
+ * decodes says what it may take; a picture that needs more is refused before it is taken, as an error of the machine,
+ * for another machine or fewer workers would decode it. Files too short for the size that they claim are refused
+ * before. */
+size_t image_memory_share(int workers);
 
 /* Black pixels. The struct must be zeroed or hold a picture, which is replaced; as everywhere below. */
 int image_alloc(struct image *image, int width, int height, struct error *error);
 void image_free(struct image *image);
 
-/* ---- decode.c, jpeg_decode.c, png.c, pnm.c, stb_decode.c ---- */
+/* ---- decode.c, jpeg_decode.c, png.c, webp.c, tiff.c, pnm.c, stb_decode.c ---- */
 
-/* Reads the header only. Fails on unknown formats, zero sizes and more than IMAGE_PIXELS_MAX pixels. */
+/* Reads the header only. Fails on unknown formats and on sizes that are zero or beyond all reason (2^40 pixels). */
 int image_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error);
 
 /* Decodes `part` of the picture (NULL: all of it) into *image, which is (re)allocated when its size differs. Of a JPEG
  * only the rows and columns that are needed are transformed; the result equals the same rectangle of a full
  * libjpeg-turbo decode (islow DCT, fancy upsampling) bit for bit. Lost data (truncation, bad codes) is an error, never
- * grey pixels. Orientation is not applied. */
-int image_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error);
+ * grey pixels. Orientation is not applied. `memory`: see image_memory_share. */
+int image_decode(const uint8_t *data, size_t size, const struct rect *part, size_t memory, struct image *image,
+                 struct error *error);
 
 /* ---- orient.c ---- */
 
@@ -73,7 +83,7 @@ int image_encode_png(const struct image *image, struct buffer *out, struct error
  * A cutter is reused from file to file so that its memory is; it belongs to one thread. */
 struct jpeg_cutter;
 
-struct jpeg_cutter *jpeg_cutter_new(void); /* NULL when memory is out */
+struct jpeg_cutter *jpeg_cutter_new(size_t memory); /* NULL when memory is out; `memory`: see image_memory_share */
 void jpeg_cutter_free(struct jpeg_cutter *cutter);
 
 /* Takes a file, which must stay in memory until the next open. Only rows 0 .. rows - 1 will be cut from: what lies

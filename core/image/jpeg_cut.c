@@ -6,15 +6,18 @@
 struct jpeg_cutter {
   const uint8_t *data;
   size_t size;
-  int rows; /* that can be cut from; 0: no file is open */
+  int rows;      /* that can be cut from; 0: no file is open */
+  size_t memory; /* that a file's coefficients may take */
   struct jpeg_grid grid;
   bool spliced; /* the scan is walked; otherwise the transcoder is open */
   struct jpeg_transcoder *transcoder;
   struct jpeg_scan scan;
 };
 
-struct jpeg_cutter *jpeg_cutter_new(void) {
-  return calloc(1, sizeof(struct jpeg_cutter));
+struct jpeg_cutter *jpeg_cutter_new(size_t memory) {
+  struct jpeg_cutter *cutter = calloc(1, sizeof *cutter);
+  if (cutter) cutter->memory = memory;
+  return cutter;
 }
 
 static void close_file(struct jpeg_cutter *cutter) {
@@ -54,7 +57,7 @@ int jpeg_cutter_open(struct jpeg_cutter *cutter, const uint8_t *data, size_t siz
     rows = clip_rows(&cutter->grid, rows);
     status = jpeg_scan_walk(&cutter->scan, rows_needed(&cutter->grid, rows), error);
   } else {
-    status = jpeg_transcoder_open(&cutter->transcoder, data, size, &cutter->grid, error);
+    status = jpeg_transcoder_open(&cutter->transcoder, data, size, &cutter->grid, cutter->memory, error);
     rows = clip_rows(&cutter->grid, rows);
   }
   if (status == 0) cutter->rows = rows;
@@ -74,7 +77,7 @@ static int cut_area(struct jpeg_cutter *cutter, const struct jpeg_area *area, st
   }
   if (cutter->transcoder == NULL) {
     struct jpeg_grid grid;
-    if (jpeg_transcoder_open(&cutter->transcoder, cutter->data, cutter->size, &grid, error)) {
+    if (jpeg_transcoder_open(&cutter->transcoder, cutter->data, cutter->size, &grid, cutter->memory, error)) {
       jpeg_transcoder_close(cutter->transcoder);
       cutter->transcoder = NULL;
       return -1;

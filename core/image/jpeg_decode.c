@@ -5,42 +5,8 @@
 
 /* ---- EXIF orientation ---- */
 
-enum { TIFF_ORIENTATION = 0x0112, TIFF_SHORT = 3, TIFF_LONG = 4 };
-
-struct tiff {
-  const uint8_t *bytes;
-  size_t size;
-  bool big;
-};
-
-static unsigned tiff_u16(const struct tiff *tiff, size_t at) {
-  const uint8_t *p = tiff->bytes + at;
-  return tiff->big ? (unsigned)p[0] << 8 | p[1] : (unsigned)p[1] << 8 | p[0];
-}
-
-static uint32_t tiff_u32(const struct tiff *tiff, size_t at) {
-  uint32_t first = tiff_u16(tiff, at), second = tiff_u16(tiff, at + 2);
-  return tiff->big ? first << 16 | second : second << 16 | first;
-}
-
-/* Looks through IFD 0; every offset is compared with the size before it is used. */
-static int tiff_orientation(const uint8_t *bytes, size_t size) {
-  if (size < 8 || (memcmp(bytes, "II*\0", 4) != 0 && memcmp(bytes, "MM\0*", 4) != 0)) return 1;
-  struct tiff tiff = {bytes, size, bytes[0] == 'M'};
-  size_t directory = tiff_u32(&tiff, 4);
-  if (directory > size - 2) return 1;
-  size_t entries = tiff_u16(&tiff, directory);
-  for (size_t i = 0, at = directory + 2; i < entries && size - at >= 12; i++, at += 12) {
-    if (tiff_u16(&tiff, at) != TIFF_ORIENTATION) continue;
-    unsigned type = tiff_u16(&tiff, at + 2);
-    uint32_t value = type == TIFF_SHORT ? tiff_u16(&tiff, at + 8) : type == TIFF_LONG ? tiff_u32(&tiff, at + 8) : 1;
-    return value >= 1 && value <= 8 ? (int)value : 1;
-  }
-  return 1;
-}
-
 /* Walks the marker segments before the first scan, in place of having libjpeg keep megabytes of APP1. */
-static int exif_orientation(const uint8_t *data, size_t size) {
+static int find_orientation(const uint8_t *data, size_t size) {
   enum { APP1 = 0xe1, SOS = 0xda };
   for (size_t at = 2; size - at >= 4;) {
     unsigned marker = data[at + 1];
@@ -53,7 +19,7 @@ static int exif_orientation(const uint8_t *data, size_t size) {
     if (length < 2 || length > size - at - 2) return 1;
     const uint8_t *body = data + at + 4;
     if (marker == APP1 && length >= 8 && memcmp(body, "Exif\0\0", 6) == 0) {
-      return tiff_orientation(body + 6, length - 8);
+      return exif_orientation(body + 6, length - 8);
     }
     at += 2 + length;
   }
@@ -69,6 +35,7 @@ struct jpeg_reader {
   const uint8_t *data;
   size_t size;
   const struct rect *part;
+  size_t memory;
   struct image *image;
 };
 
@@ -172,6 +139,9 @@ static int reader_decode(struct jpeg_reader *reader) {
   struct rect area;
   if (reader_header(reader)) return -1;
   if (image_check_part(reader->part, (int)source->image_width, (int)source->image_height, &area, error)) return -1;
+  bool whole = source->progressive_mode || jpeg_has_multiple_scans(source); /* libjpeg keeps all coefficients */
+  if (whole && jpeg_guard_coefficients(source, reader->size, reader->memory, error)) return -1;
+  if (image_check_memory(&area, 0, reader->memory, error)) return -1;
   if (image_resize(reader->image, area.w, area.h, error)) return -1;
 
   bool inks = source->jpeg_color_space == JCS_CMYK || source->jpeg_color_space == JCS_YCCK;
@@ -205,15 +175,16 @@ int jpeg_probe(const uint8_t *data, size_t size, struct image_info *info, struct
         .format = IMAGE_JPEG,
         .width = (int)reader.source.image_width,
         .height = (int)reader.source.image_height,
-        .orientation = exif_orientation(data, size),
+        .orientation = find_orientation(data, size),
     };
   }
   jpeg_destroy_decompress(&reader.source);
   return status;
 }
 
-int jpeg_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error) {
-  struct jpeg_reader reader = {.data = data, .size = size, .part = part, .image = image};
+int jpeg_decode(const uint8_t *data, size_t size, const struct rect *part, size_t memory, struct image *image,
+                struct error *error) {
+  struct jpeg_reader reader = {.data = data, .size = size, .part = part, .memory = memory, .image = image};
   reader.source.err = jpeg_guard_init(&reader.guard, error);
   int status = reader_run(&reader, reader_decode);
   jpeg_destroy_decompress(&reader.source);

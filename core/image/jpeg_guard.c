@@ -71,6 +71,22 @@ int jpeg_guard_check(const struct jpeg_guard *guard) {
   return error_set(guard->error, "JPEG: data is lost: %s; fetch the file again", guard->reason);
 }
 
+int jpeg_guard_coefficients(const struct jpeg_decompress_struct *source, size_t size, size_t memory,
+                            struct error *error) {
+  size_t blocks = 0;
+  for (int i = 0; i < source->num_components; i++) {
+    const jpeg_component_info *component = &source->comp_info[i];
+    blocks += (size_t)component->width_in_blocks * component->height_in_blocks;
+  }
+  /* Huffman codes take a bit a block at least; arithmetic coding may do with less. */
+  if (!source->arith_code && blocks / 8 > size) {
+    return error_set(error, "JPEG: data is lost: %zu bytes cannot hold %u x %u pixels; fetch the file again", size,
+                     source->image_width, source->image_height);
+  }
+  struct rect none = {0};
+  return image_check_memory(&none, blocks * sizeof(JBLOCK), memory, error);
+}
+
 static void target_grow(struct jpeg_target *target, size_t used) {
   enum { STEP = 16 << 10 };
   struct buffer *out = target->out;

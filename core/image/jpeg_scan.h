@@ -137,7 +137,7 @@ int jpeg_splice(const struct jpeg_scan *scan, const struct jpeg_area *area, stru
 struct jpeg_transcoder;
 
 int jpeg_transcoder_open(struct jpeg_transcoder **transcoder, const uint8_t *data, size_t size, struct jpeg_grid *grid,
-                         struct error *error);
+                         size_t memory, struct error *error);
 int jpeg_transcoder_cut(struct jpeg_transcoder *transcoder, const struct jpeg_area *area, struct buffer *out,
                         struct error *error);
 void jpeg_transcoder_close(struct jpeg_transcoder *transcoder);

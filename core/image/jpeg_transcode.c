@@ -26,7 +26,7 @@ static void source_grid(const struct jpeg_decompress_struct *source, struct jpeg
 }
 
 int jpeg_transcoder_open(struct jpeg_transcoder **transcoder, const uint8_t *data, size_t size, struct jpeg_grid *grid,
-                         struct error *error) {
+                         size_t memory, struct error *error) {
   struct jpeg_transcoder *opened = calloc(1, sizeof(*opened));
   if (opened == NULL) return error_memory(error, sizeof(*opened));
   *transcoder = opened;
@@ -37,7 +37,7 @@ int jpeg_transcoder_open(struct jpeg_transcoder **transcoder, const uint8_t *dat
   jpeg_guard_limit_scans(&opened->guard, source);
   jpeg_mem_src(source, data, size);
   jpeg_read_header(source, TRUE);
-  if (image_check_size(source->image_width, source->image_height, error)) return -1;
+  if (jpeg_guard_coefficients(source, size, memory, error)) return -1;
   source_grid(source, grid);
   opened->coefficients = jpeg_read_coefficients(source);
   return jpeg_guard_check(&opened->guard);

@@ -14,6 +14,7 @@ struct png_file {
   const uint8_t *data; /* reading: what is left */
   size_t size;
   const struct rect *part;
+  size_t memory;
   struct image *image;
   uint8_t *scratch;
   struct buffer *out; /* writing */
@@ -57,10 +58,11 @@ static int read_header(struct png_file *file) {
   return image_check_size(png_get_image_width(png, file->info), png_get_image_height(png, file->info), file->error);
 }
 
-/* Has libpng give 8-bit RGB or, where there is transparency, RGBA. Returns the channels. */
+/* Has libpng give 8-bit RGB. Returns the channels. */
 static int set_transforms(struct png_file *file) {
   png_set_expand(file->png);
   png_set_strip_16(file->png);
+  png_set_strip_alpha(file->png);
   png_set_gray_to_rgb(file->png);
   png_set_interlace_handling(file->png);
   png_read_update_info(file->png, file->info);
@@ -107,8 +109,10 @@ static int read_pixels(struct png_file *file) {
       height = (int)png_get_image_height(file->png, file->info);
   struct rect area;
   if (image_check_part(file->part, width, height, &area, file->error)) return -1;
-  if (image_resize(file->image, area.w, area.h, file->error)) return -1;
   bool interlaced = png_get_interlace_type(file->png, file->info) != PNG_INTERLACE_NONE;
+  size_t besides = interlaced ? (size_t)width * (size_t)height * 4 : 0;
+  if (image_check_memory(&area, besides, file->memory, file->error)) return -1;
+  if (image_resize(file->image, area.w, area.h, file->error)) return -1;
   int channels = set_transforms(file);
   if (interlaced ? read_interlaced(file, &area, channels) : read_rows(file, &area, channels)) return -1;
   /* The checksum of the last chunk comes after the pixels. */
@@ -127,6 +131,18 @@ static void close_reading(struct png_file *file) {
   free(file->scratch);
 }
 
+/* The orientation in an eXIf chunk, wherever it stands: libpng would tell only of one before the pixels. */
+static int find_orientation(const uint8_t *data, size_t size) {
+  enum { SIGNATURE = 8, FRAME = 12 /* length, type, checksum */ };
+  for (size_t at = SIGNATURE; size - at >= FRAME;) {
+    size_t length = png_get_uint_32(data + at);
+    if (length > size - at - FRAME) return 1;
+    if (memcmp(data + at + 4, "eXIf", 4) == 0) return exif_orientation(data + at + 8, length);
+    at += FRAME + length;
+  }
+  return 1;
+}
+
 int png_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error) {
   struct png_file file = {.data = data, .size = size, .error = error};
   int status = read_file(&file, read_header);
@@ -135,15 +151,16 @@ int png_probe(const uint8_t *data, size_t size, struct image_info *info, struct 
         .format = IMAGE_PNG,
         .width = (int)png_get_image_width(file.png, file.info),
         .height = (int)png_get_image_height(file.png, file.info),
-        .orientation = 1,
+        .orientation = find_orientation(data, size),
     };
   }
   close_reading(&file);
   return status;
 }
 
-int png_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error) {
-  struct png_file file = {.data = data, .size = size, .part = part, .image = image, .error = error};
+int png_decode(const uint8_t *data, size_t size, const struct rect *part, size_t memory, struct image *image,
+               struct error *error) {
+  struct png_file file = {.data = data, .size = size, .part = part, .memory = memory, .image = image, .error = error};
   int status = read_file(&file, read_pixels);
   close_reading(&file);
   return status;

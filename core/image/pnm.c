@@ -51,7 +51,8 @@ static uint8_t to_byte(const struct pnm *pnm, const uint8_t *sample) {
   return (uint8_t)((value * 255 + pnm->maximum / 2) / pnm->maximum);
 }
 
-int pnm_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error) {
+int pnm_decode(const uint8_t *data, size_t size, const struct rect *part, size_t memory, struct image *image,
+               struct error *error) {
   struct pnm pnm = {0};
   struct rect area;
   if (read_header(data, size, &pnm, error)) return -1;
@@ -60,6 +61,7 @@ int pnm_decode(const uint8_t *data, size_t size, const struct rect *part, struct
   if (!size_muladd(stride, (size_t)area.y + (size_t)area.h, pnm.body, &end) || end > size) {
     return error_set(error, "PNM: the file ends before its picture does; fetch it again");
   }
+  if (image_check_memory(&area, 0, memory, error)) return -1;
   if (image_resize(image, area.w, area.h, error)) return -1;
   uint8_t *target = image->pixels;
   size_t green = pnm.channels == 3 ? bytes : 0;

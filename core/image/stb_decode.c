@@ -65,19 +65,22 @@ int stb_probe(const uint8_t *data, size_t size, struct image_info *info, struct 
     uint8_t magic[4] = {0};
     if (size > 0) memcpy(magic, data, size < 4 ? size : 4);
     return error_set(error,
-                     "not a picture of a known format (it begins with the bytes %02x %02x %02x %02x); JPEG, PNG, BMP, "
-                     "GIF, TGA and PNM are read: convert it to one of them",
+                     "not a picture of a known format (it begins with the bytes %02x %02x %02x %02x); JPEG, PNG, WebP, "
+                     "TIFF, BMP, GIF, TGA and PNM are read: convert it to one of them",
                      magic[0], magic[1], magic[2], magic[3]);
   }
   *info = (struct image_info){.format = IMAGE_OTHER, .width = width, .height = height, .orientation = 1};
   return image_check_size(width, height, error);
 }
 
-int stb_decode(const uint8_t *data, size_t size, const struct rect *part, struct image *image, struct error *error) {
+int stb_decode(const uint8_t *data, size_t size, const struct rect *part, size_t memory, struct image *image,
+               struct error *error) {
   struct image_info info;
   struct rect area;
   if (stb_probe(data, size, &info, error)) return -1;
   if (image_check_part(part, info.width, info.height, &area, error)) return -1;
+  size_t canvases = (size_t)info.width * (size_t)info.height * 9; /* a GIF's three */
+  if (image_check_memory(&area, canvases, memory, error)) return -1;
 
   struct stb_source source = {.data = data, .left = size};
   int width, height, channels, status = -1;

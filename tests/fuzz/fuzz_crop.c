@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (image_probe(jpeg, size - HEAD, &info, &error)) return 0;
   if ((int64_t)info.width * info.height > PIXELS) return 0;
   bool inside = exact.w > 0 && exact.h > 0 && exact.x + exact.w <= info.width && exact.y + exact.h <= info.height;
-  if (image_decode(jpeg, size - HEAD, &exact, &image, &error)) {
+  if (image_decode(jpeg, size - HEAD, &exact, image_memory_share(1), &image, &error)) {
     expect(error.message[0] != '\0');
   } else {
     expect(inside && image.width == exact.w && image.height == exact.h);

@@ -27,18 +27,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct image whole = {0}, cut = {0};
   if (image_probe(data, size, &info, &error)) {
     expect(error.message[0] != '\0');
-    expect(image_decode(data, size, NULL, &whole, &error) != 0);
+    expect(image_decode(data, size, NULL, image_memory_share(1), &whole, &error) != 0);
   } else if ((int64_t)info.width * info.height <= PIXELS) {
     expect(info.orientation >= 1 && info.orientation <= 8);
     struct rect part = {info.width / 3, info.height / 2, (info.width + 2) / 3, (info.height + 1) / 3};
     if (part.h < 1) part.h = 1;
-    int failed = image_decode(data, size, NULL, &whole, &error);
+    int failed = image_decode(data, size, NULL, image_memory_share(1), &whole, &error);
     if (!failed) {
       expect(whole.width == info.width && whole.height == info.height);
-      expect(image_decode(data, size, &part, &cut, &error) == 0);
+      expect(image_decode(data, size, &part, image_memory_share(1), &cut, &error) == 0);
       check_part(&whole, part, &cut);
     } else {
-      image_decode(data, size, &part, &cut, &error); /* may succeed: the damage may be below */
+      image_decode(data, size, &part, image_memory_share(1), &cut, &error); /* may succeed: the damage may be below */
     }
   }
   image_free(&whole);

@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct rect parts[2] = {{.w = 1, .h = 1}, choose_part(data, size)};
   struct error error = {0};
   struct buffer cut = {0};
-  struct jpeg_cutter *cutter = jpeg_cutter_new();
+  struct jpeg_cutter *cutter = jpeg_cutter_new(image_memory_share(1));
   if (cutter == NULL) return 0;
   int rows = parts[1].y + parts[1].h;
   if (jpeg_cutter_open(cutter, data, size, rows, &error) == 0) {

@@ -284,8 +284,8 @@ PICTURES = [
     ("cut in the middle", write(lambda data: data[: len(data) // 2]), "truncated: no end-of-image marker; fetch the file again"),
     ("without its end", write(lambda data: data[:-2]), "truncated: no end-of-image marker; fetch the file again"),
     ("text", write(lambda data: b"not a picture"), "not a"),
-    ("a JPEG bomb", write(lambda data: jpeg_header(65500, 65500)), "65500 x 65500 pixels are more than"),
-    ("a PNG bomb", write(lambda data: png_header(65500, 65500)), "65500 x 65500 pixels are more than"),
+    ("a JPEG bomb", write(lambda data: jpeg_header(65500, 65500)), "65500 x 65500 pixels"),
+    ("a PNG bomb", write(lambda data: png_header(65500, 65500)), "65500 x 65500 pixels"),
     ("another size", write(lambda data: (support.toy(SCENES) / "images" / "000001.jpg").read_bytes()), "but annotated as"),
 ]
 
