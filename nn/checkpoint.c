@@ -44,7 +44,7 @@ static int list_folder(struct listing *listing, const char *folder, struct error
   char **names;
   size_t count;
   *listing = (struct listing){0};
-  if (!file_exists(folder)) return 0;
+  if (access(folder, F_OK)) return errno == ENOENT ? 0 : error_system(error, "%s: cannot look into it", folder);
   if (directory_list(folder, &listing->arena, &names, &count, error)) return -1;
   listing->iterations = arena_alloc(&listing->arena, count * sizeof *listing->iterations + 1);
   listing->leftovers = arena_alloc(&listing->arena, count * sizeof(char *) + 1);
@@ -287,8 +287,8 @@ static int check_whole(const struct safetensors *file, const char *path, int64_t
   if (strcmp(hash, expected) != 0) return error_set(error, "%s: damaged: its hash is not what it says", path);
   snprintf(name, sizeof name, "%" PRId64, iteration);
   if (strcmp(name, number) != 0) return error_set(error, "%s: renamed: it is of iteration %s", path, number);
-  if (!(*notes = cJSON_Parse(text))) return error_set(error, "%s: its notes are not valid JSON", path);
-  return 0;
+  *notes = cJSON_Parse(text); /* they are as they were written */
+  return *notes ? 0 : error_memory(error, strlen(text));
 }
 
 static int fail_shape(const char *path, const struct item *item, const struct safetensors_entry *entry,
@@ -335,44 +335,78 @@ static int restore(const struct safetensors *file, const struct items *items, st
   return 0;
 }
 
-/* 0: taken up; 1: damaged, with a message; -1: fails. */
-static int load_one(const char *path, int64_t iteration, struct nn_params *params, const struct items *items,
-                    cJSON **notes, struct error *error) {
-  struct file_map map;
-  struct safetensors file;
-  if (file_map_open(&map, path, error)) return -1;
-  if (safetensors_parse(&file, map.data, map.size, path, error)) {
-    file_map_close(&map);
-    return 1;
+/* The file is read, not mapped: an I/O error is then an error, and no signal. */
+static enum checkpoint_result load_one(const char *path, int64_t iteration, struct nn_params *params,
+                                       const struct items *items, cJSON **notes, struct error *error) {
+  struct buffer bytes = {0};
+  struct safetensors file = {0};
+  enum checkpoint_result result = CHECKPOINT_FAILED;
+  if (file_read(&bytes, path, error)) goto done;
+  if (safetensors_parse(&file, bytes.data, bytes.size, path, error) ||
+      check_whole(&file, path, iteration, notes, error)) {
+    result = error->machine ? CHECKPOINT_FAILED : CHECKPOINT_DAMAGED;
+    goto done;
   }
-  int status = check_whole(&file, path, iteration, notes, error) ? 1 : 0;
-  if (!status) status = check_fit(&file, path, items, error);
-  if (!status) status = restore(&file, items, params, error);
+  if (check_fit(&file, path, items, error) || restore(&file, items, params, error)) goto done;
+  result = CHECKPOINT_LOADED;
+done:
   safetensors_close(&file);
-  file_map_close(&map);
-  return status;
+  buffer_free(&bytes);
+  return result;
 }
 
-int checkpoint_load(const char *folder, struct nn_params *params, struct checkpoint *checkpoint, cJSON **notes,
-                    struct buffer *skipped, struct error *error) {
+static enum checkpoint_result name_damaged(const struct listing *listing, const char *folder, struct error *error) {
+  char names[512] = "";
+  size_t used = 0;
+  for (size_t i = listing->count; i-- > 0 && used < sizeof names;) {
+    int64_t iteration = listing->iterations[i];
+    used += (size_t)snprintf(names + used, sizeof names - used, "%s%09" PRId64 "%s", used > 0 ? ", " : "", iteration,
+                             suffix);
+  }
+  error_set(error, "%s: no checkpoint in it is whole (%s)", folder, names);
+  return CHECKPOINT_DAMAGED;
+}
+
+static enum checkpoint_result load_newest(const struct listing *listing, const char *folder, struct nn_params *params,
+                                          const struct items *items, struct checkpoint *checkpoint, cJSON **notes,
+                                          struct buffer *skipped, struct error *error) {
+  char path[PATH_SIZE];
+  for (size_t i = listing->count; i-- > 0;) {
+    int64_t iteration = listing->iterations[i];
+    if (checkpoint_path(path, folder, iteration, error)) return CHECKPOINT_FAILED;
+    enum checkpoint_result result = load_one(path, iteration, params, items, notes, error);
+    if (result == CHECKPOINT_LOADED) checkpoint->iteration = iteration;
+    if (result != CHECKPOINT_DAMAGED) return result;
+    if (buffer_printf(skipped, error, "%s\n", error->message)) return CHECKPOINT_FAILED;
+  }
+  return listing->count > 0 ? name_damaged(listing, folder, error) : CHECKPOINT_NONE;
+}
+
+enum checkpoint_result checkpoint_load(const char *folder, struct nn_params *params, struct checkpoint *checkpoint,
+                                       cJSON **notes, struct buffer *skipped, struct error *error) {
   struct listing listing;
   struct items items = {0};
-  char path[PATH_SIZE];
+  enum checkpoint_result result = CHECKPOINT_FAILED;
   *notes = NULL;
-  checkpoint->iteration = -1;
-  int status = list_folder(&listing, folder, error);
-  if (!status) status = items_of(&items, params, checkpoint, error);
-  for (size_t i = listing.count; !status && checkpoint->iteration < 0 && i-- > 0;) {
-    status = checkpoint_path(path, folder, listing.iterations[i], error);
-    if (!status) status = load_one(path, listing.iterations[i], params, &items, notes, error);
-    if (!status) checkpoint->iteration = listing.iterations[i];
-    if (status > 0) status = buffer_printf(skipped, error, "%s\n", error->message);
+  if (list_folder(&listing, folder, error) == 0 && items_of(&items, params, checkpoint, error) == 0) {
+    result = load_newest(&listing, folder, params, &items, checkpoint, notes, skipped, error);
   }
-  if (status) {
+  if (result != CHECKPOINT_LOADED) {
     cJSON_Delete(*notes);
     *notes = NULL;
   }
   items_free(&items);
+  arena_free(&listing.arena);
+  return result;
+}
+
+int checkpoint_newest(const char *folder, char path[PATH_SIZE], struct error *error) {
+  struct listing listing;
+  path[0] = '\0';
+  int status = list_folder(&listing, folder, error);
+  if (!status && listing.count > 0) {
+    status = checkpoint_path(path, folder, listing.iterations[listing.count - 1], error);
+  }
   arena_free(&listing.arena);
   return status;
 }

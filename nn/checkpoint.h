@@ -29,11 +29,20 @@ struct checkpoint {
 int checkpoint_save(const char *folder, const struct nn_params *params, const struct checkpoint *checkpoint,
                     const cJSON *notes, int keep, struct error *error);
 
+enum checkpoint_result {
+  CHECKPOINT_LOADED = 0,
+  CHECKPOINT_FAILED = -1,
+  CHECKPOINT_NONE = 1,    /* there is no file that could be one; nothing was changed */
+  CHECKPOINT_DAMAGED = 2, /* there are, but none is whole: the error names them; nothing was changed */
+};
+
 /* Takes up the newest checkpoint that is whole, passing by damaged ones, each of which leaves a line in `skipped`.
- * Everything in it must fit: same parameters, same shapes, same arrays, else it fails. When there is none,
- * checkpoint->iteration is -1 and nothing changes. `*notes` is to be freed with cJSON_Delete. A file that cannot be
- * opened is not damaged: that fails. */
-int checkpoint_load(const char *folder, struct nn_params *params, struct checkpoint *checkpoint, cJSON **notes,
-                    struct buffer *skipped, struct error *error);
+ * Everything in it must fit: same parameters, same shapes, same arrays, else it fails. `*notes` is to be freed with
+ * cJSON_Delete. What cannot be read (permissions, memory, I/O) is not damaged: that fails. */
+enum checkpoint_result checkpoint_load(const char *folder, struct nn_params *params, struct checkpoint *checkpoint,
+                                       cJSON **notes, struct buffer *skipped, struct error *error);
+
+/* The path of the newest file that could be a checkpoint, unread; "" when there is none. */
+int checkpoint_newest(const char *folder, char path[PATH_SIZE], struct error *error);
 
 #endif

@@ -43,9 +43,7 @@ static int compute_norm(const struct nn_params *params, const struct nn_sgd_opti
     if (device->backend->square_sum(device, params->gradients + span.offset, span.count, &part, error)) return -1;
   }
   *norm = sqrt(sum);
-  if (!isfinite(*norm))
-    return error_set(error, "the norm of the gradient is %g; a lower learning rate may help", *norm);
-  return 0;
+  return isfinite(*norm) ? 0 : error_set(error, "the norm of the gradient is %g", *norm);
 }
 
 int nn_sgd_step(struct nn_params *params, const struct nn_sgd_options *options, double lr, double *gradient_norm,

@@ -46,15 +46,47 @@ static cJSON *make_notes(struct trainer *t) {
   return NULL;
 }
 
+/* ---- advice: what a run was begun with cannot change, but another can begin with its weights --------------------- */
+
+/* "": there are none yet. */
+static const char *newest_weights(const struct trainer *t, char path[PATH_SIZE]) {
+  char folder[PATH_SIZE];
+  struct error ignored;
+  if (path_format(folder, &ignored, "%s/checkpoints", t->options.out) || checkpoint_newest(folder, path, &ignored)) {
+    path[0] = '\0';
+  }
+  return path;
+}
+
+int trainer_advise_rate(const struct trainer *t) {
+  char path[PATH_SIZE];
+  struct error said = *t->error;
+  bool weights = *newest_weights(t, path);
+  return error_set(t->error,
+                   "%s; begin another run (--out ANOTHER) with a lower --lr, a longer --warmup or --clip 10%s%s",
+                   said.message, weights ? ", if you like with the last good weights: --init " : "", path);
+}
+
+int trainer_advise_another(const struct trainer *t) {
+  char path[PATH_SIZE];
+  struct error said = *t->error;
+  if (!*newest_weights(t, path)) return -1;
+  return error_set(
+      t->error,
+      "%s. A run keeps its options and its length: to go on from its weights, begin another with --init %s "
+      "--out ANOTHER",
+      said.message, path);
+}
+
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
+
 /* Weights that are no numbers any more must not take the place of good ones. */
 static int check_finite(const struct trainer *t) {
   bool finite;
   if (nn_params_finite(&t->params, &finite, t->error)) return -1;
   if (finite) return 0;
-  return error_set(t->error,
-                   "the weights are not finite after iteration %lld; a lower --lr, a longer --warmup or --clip 10 may "
-                   "help. The last good checkpoint is kept",
-                   (long long)t->iteration);
+  error_set(t->error, "the weights are not finite after iteration %lld", (long long)t->iteration);
+  return trainer_advise_rate(t);
 }
 
 int trainer_save(struct trainer *t) {
@@ -84,21 +116,31 @@ static int read_notes(struct trainer *t, const cJSON *notes) {
   return t->facts ? 0 : error_memory(t->error, 0);
 }
 
-int trainer_resume(struct trainer *t) {
+/* None of the checkpoints is whole. */
+static int begin_anew(struct trainer *t, const char *folder, bool overwrite) {
+  struct error said = *t->error;
+  if (overwrite) return file_remove_tree(folder, t->error);
+  return error_set(t->error, "%s; put a whole one back, or begin anew with --overwrite. Nothing was changed",
+                   said.message);
+}
+
+int trainer_resume(struct trainer *t, bool overwrite) {
   char folder[PATH_SIZE];
   struct checkpoint_array table = label_table(t);
   struct checkpoint checkpoint = {.arrays = &table, .array_count = 1};
   struct buffer skipped = {0};
   cJSON *notes = NULL;
   if (checkpoint_folder(t, folder)) return -1;
-  int result = checkpoint_load(folder, &t->params, &checkpoint, &notes, &skipped, t->error);
-  if (result == 0 && checkpoint.iteration >= 0) {
+  enum checkpoint_result found = checkpoint_load(folder, &t->params, &checkpoint, &notes, &skipped, t->error);
+  int result = found == CHECKPOINT_FAILED ? -1 : 0;
+  if (found == CHECKPOINT_LOADED) {
     t->iteration = checkpoint.iteration;
     result = read_notes(t, notes);
   }
   if (result == 0 && t->options.chatter && skipped.size > 0) {
     fprintf(t->options.chatter, "%.*s", (int)skipped.size, (const char *)skipped.data);
   }
+  if (found == CHECKPOINT_DAMAGED) result = begin_anew(t, folder, overwrite);
   cJSON_Delete(notes);
   buffer_free(&skipped);
   return result;

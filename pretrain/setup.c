@@ -236,9 +236,11 @@ int trainer_enter(struct trainer *t, cJSON *identity, bool overwrite) {
     cJSON_Delete(identity);
     return -1;
   }
-  if (run_open(&t->run, t->options.out, "jigsaw-pretrain", identity, overwrite, products, t->error)) return -1;
+  if (run_open(&t->run, t->options.out, "jigsaw-pretrain", identity, overwrite, products, t->error)) {
+    return t->run.differs ? trainer_advise_another(t) : -1;
+  }
   if (t->run.finished) return 0;
-  if (trainer_resume(t)) return -1;
+  if (trainer_resume(t, overwrite) || trainer_attempt(t)) return -1;
   if (journal_open(&t->journal, t->options.out, t->iteration > 0 ? t->iteration : -1, t->error)) return -1;
   return open_loader(t);
 }

@@ -27,15 +27,13 @@ static int take_step(struct trainer *t) {
   if (nn_program_bind(t->step, "labels", batch->labels, error)) return -1;
   if (nn_program_forward(t->step, error) || nn_program_read(t->step, "loss", &loss, error)) return -1;
   if (!isfinite(loss)) {
-    return error_set(
-        error,
-        "the loss is %g in iteration %lld; a lower --lr, a longer --warmup or --clip 10 may help. The last "
-        "good checkpoint is kept",
-        (double)loss, (long long)t->iteration + 1);
+    error_set(error, "the loss is %g in iteration %lld", (double)loss, (long long)t->iteration + 1);
+    return trainer_advise_rate(t);
   }
   if (nn_program_read(t->step, "logits", t->logits, error) || nn_program_backward(t->step, error)) return -1;
   if (nn_sgd_step(&t->params, &t->options.sgd, nn_schedule_rate(&t->schedule, t->iteration), NULL, error)) {
-    return error_context(error, "iteration %lld", (long long)t->iteration + 1);
+    error_context(error, "iteration %lld", (long long)t->iteration + 1);
+    return error->machine ? -1 : trainer_advise_rate(t);
   }
   objective_score_add(&t->score, &t->objective, t->logits, batch->labels, t->options.batch);
   t->spent.training_flops += (double)(t->facts_of_step.forward_flops + t->facts_of_step.backward_flops);

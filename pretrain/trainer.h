@@ -41,6 +41,7 @@ struct trainer {
 
   struct journal *journal;
   int64_t iteration; /* done so far */
+  double saved;      /* when the last checkpoint was; a clock */
   struct interval interval;
   struct spent spent;
   double waited, line_started, session_started; /* seconds: for data in this interval; clocks */
@@ -57,8 +58,16 @@ void trainer_print_configuration(const struct trainer *t); /* summary.c */
 
 /* keep.c: checkpoints and results. */
 int trainer_save(struct trainer *t);
-int trainer_resume(struct trainer *t); /* t->iteration is 0 when there is no checkpoint */
-int trainer_finish(struct trainer *t); /* backbone, curve, run.json, DONE */
+/* t->iteration stays 0 when there is no checkpoint. When none is whole it fails, or with `overwrite` begins anew. */
+int trainer_resume(struct trainer *t, bool overwrite);
+int trainer_finish(struct trainer *t);     /* backbone, curve, run.json, DONE */
+int trainer_draw(const struct trainer *t); /* the curve */
+/* Add to the message what can be done about learning that failed, and about options that differ. Both return -1. */
+int trainer_advise_rate(const struct trainer *t);
+int trainer_advise_another(const struct trainer *t);
+
+/* attempt.c: notes in run.json what this attempt runs on, and says so when the one before ran on something else. */
+int trainer_attempt(struct trainer *t);
 
 /* judge.c: held-out loss and accuracies; measure.c: receptive fields, soft labels, pictures. Into log and facts. */
 int trainer_evaluate(struct trainer *t);

@@ -42,22 +42,27 @@ static int save(struct session *session, int64_t iteration, struct error *error)
   return status;
 }
 
-/* Loads into a fresh run and returns the iteration, -1 for none; `skipped` (64 KiB) are its lines. */
+/* What `load` returns besides iterations. */
+enum { NONE = -1, FAILED = -2, DAMAGED = -3 };
+
+/* Loads into a fresh run and returns the iteration; `skipped` (64 KiB) are its lines. */
 static int64_t load(const char *folder, struct session *session, char *skipped, struct error *error) {
   struct buffer lines = {0};
   cJSON *notes;
   session_open(session, folder, NULL, CLASSES);
-  int status = checkpoint_load(folder, &session->model.params, &session->checkpoint, &notes, &lines, error);
+  enum checkpoint_result result =
+      checkpoint_load(folder, &session->model.params, &session->checkpoint, &notes, &lines, error);
   if (skipped) snprintf(skipped, 65536, "%.*s", (int)lines.size, lines.data ? (const char *)lines.data : "");
-  if (status == 0 && session->checkpoint.iteration >= 0) {
+  if (result == CHECKPOINT_LOADED) {
     assert_true(cJSON_GetObjectItem(notes, "at")->valuedouble == (double)session->checkpoint.iteration);
     assert_string_equal(cJSON_GetObjectItem(notes, "text")->valuestring, "a \"b\"\n\xC3\xA9");
     assert_true(session->history[0] == (float)session->checkpoint.iteration);
   }
-  if (status != 0) assert_null(notes);
+  if (result != CHECKPOINT_LOADED) assert_null(notes);
   cJSON_Delete(notes);
   buffer_free(&lines);
-  return status == 0 ? session->checkpoint.iteration : -2;
+  if (result == CHECKPOINT_LOADED) return session->checkpoint.iteration;
+  return result == CHECKPOINT_NONE ? NONE : result == CHECKPOINT_DAMAGED ? DAMAGED : FAILED;
 }
 
 /* Names in the folder, joined by spaces. */
@@ -93,7 +98,7 @@ static void test_round_trip(void **state) {
   struct error error;
   char folder[64], names[512];
   session_open(&a, test_scratch(folder), rng, CLASSES);
-  assert_int_equal(load(folder, &b, NULL, &error), -1);
+  assert_int_equal(load(folder, &b, NULL, &error), NONE);
   model_close(&b.model);
   for (int64_t iteration = 0; iteration <= 2000; iteration += 500) {
     for (size_t i = 0; i < COUNT_OF(a.table); i++) {
@@ -200,7 +205,7 @@ static void test_passed_by(void **state) {
   checkpoint_file(path, folder, 100);
   checkpoint_file(renamed, folder, 400);
   assert_int_equal(rename(path, renamed), 0);
-  assert_int_equal(load(folder, &b, skipped, &error), -1);
+  assert_int_equal(load(folder, &b, skipped, &error), DAMAGED);
   assert_non_null(strstr(skipped, "000000400.safetensors: renamed: it is of iteration 100\n"));
   model_close(&b.model);
 
@@ -211,6 +216,51 @@ static void test_passed_by(void **state) {
   overwrite(path, "not ours", 8);
   assert_ok(save(&a, 150, &error), error);
   assert_string_equal(names_in(folder, names, sizeof names), "000000150.safetensors notes.tmp");
+  model_close(&a.model);
+  test_scratch_remove(folder);
+}
+
+/* None of several is whole: that is not the same as none, and all stay where they are. */
+static void test_all_damaged(void **state) {
+  struct rng *rng = *state;
+  struct session a, b;
+  struct error error;
+  char folder[64], path[PATH_SIZE], names[512];
+  session_open(&a, test_scratch(folder), rng, CLASSES);
+  assert_ok(checkpoint_newest(folder, path, &error), error);
+  assert_string_equal(path, "");
+  for (int64_t iteration = 10; iteration <= 20; iteration += 10) {
+    assert_ok(save(&a, iteration, &error), error);
+    checkpoint_file(path, folder, iteration);
+    assert_int_equal(truncate(path, 1 + (off_t)rng_below(rng, 1000)), 0);
+  }
+  assert_int_equal(load(folder, &b, NULL, &error), DAMAGED);
+  assert_non_null(strstr(error.message, "(000000020.safetensors, 000000010.safetensors)"));
+  assert_string_equal(names_in(folder, names, sizeof names), "000000010.safetensors 000000020.safetensors");
+  char newest[PATH_SIZE];
+  assert_ok(checkpoint_newest(folder, newest, &error), error);
+  assert_string_equal(newest, path);
+  model_close(&b.model);
+  model_close(&a.model);
+  test_scratch_remove(folder);
+}
+
+/* A file whose reading fails (process memory at address 0: EIO) says nothing about what it holds: nothing older is
+ * taken in its place, which the next save would make final. */
+static void test_machine_at_fault(void **state) {
+  struct rng *rng = *state;
+  static char skipped[65536];
+  struct session a, b;
+  struct error error;
+  char folder[64], path[PATH_SIZE];
+  session_open(&a, test_scratch(folder), rng, CLASSES);
+  assert_ok(save(&a, 10, &error), error);
+  checkpoint_file(path, folder, 20);
+  assert_int_equal(symlink("/proc/self/mem", path), 0);
+  assert_int_equal(load(folder, &b, skipped, &error), FAILED);
+  assert_string_equal(skipped, "");
+  assert_true(error.machine);
+  model_close(&b.model);
   model_close(&a.model);
   test_scratch_remove(folder);
 }
@@ -328,7 +378,7 @@ static void test_bad_folders(void **state) {
   char folder[64], path[PATH_SIZE], inner[80];
   session_open(&a, test_scratch(folder), rng, CLASSES);
   snprintf(inner, sizeof inner, "%s/new", folder);
-  assert_int_equal(load(inner, &b, NULL, &error), -1);
+  assert_int_equal(load(inner, &b, NULL, &error), NONE);
   model_close(&b.model);
   snprintf(a.folder, sizeof a.folder, "%s", inner);
   assert_ok(save(&a, 1, &error), error); /* makes the folder */
@@ -339,7 +389,7 @@ static void test_bad_folders(void **state) {
   checkpoint_file(path, inner, 1);
   assert_int_equal(unlink(path), 0);
   assert_ok(directory_create(path, &error), error); /* cannot be read: not the same as damaged */
-  assert_int_equal(load(inner, &b, NULL, &error), -2);
+  assert_int_equal(load(inner, &b, NULL, &error), FAILED);
   model_close(&b.model);
   model_close(&a.model);
   test_scratch_remove(folder);
@@ -349,10 +399,11 @@ int main(void) {
   struct rng rng;
   rng_init(&rng, test_seed(), RNG_TEST, 0, 0);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_prestate(test_round_trip, &rng), cmocka_unit_test_prestate(test_every_bit, &rng),
-      cmocka_unit_test_prestate(test_damage, &rng),     cmocka_unit_test_prestate(test_passed_by, &rng),
-      cmocka_unit_test_prestate(test_misfits, &rng),    cmocka_unit_test_prestate(test_full_disk, &rng),
-      cmocka_unit_test_prestate(test_kill, &rng),       cmocka_unit_test_prestate(test_bad_folders, &rng),
+      cmocka_unit_test_prestate(test_round_trip, &rng),  cmocka_unit_test_prestate(test_every_bit, &rng),
+      cmocka_unit_test_prestate(test_damage, &rng),      cmocka_unit_test_prestate(test_passed_by, &rng),
+      cmocka_unit_test_prestate(test_all_damaged, &rng), cmocka_unit_test_prestate(test_machine_at_fault, &rng),
+      cmocka_unit_test_prestate(test_misfits, &rng),     cmocka_unit_test_prestate(test_full_disk, &rng),
+      cmocka_unit_test_prestate(test_kill, &rng),        cmocka_unit_test_prestate(test_bad_folders, &rng),
   };
   return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);
 }

@@ -251,17 +251,25 @@ struct run {
   char folder[PATH_SIZE];
   int lock;
   cJSON *json;
-  bool finished; /* an earlier attempt with the same identity reached its end */
+  cJSON *attempt; /* of this process, in json; NULL before run_attempt */
+  bool finished;  /* an earlier attempt with the same identity reached its end */
+  bool differs;   /* after a failure: the folder holds work of this tool that was asked for otherwise */
   double started, seconds_before, last_written;
   struct run_mutex *mutex;
 };
 
 /* Creates or takes up FOLDER; owns `identity` from here on, also on failure. Refuses a folder that another process has
- * open, that holds other things or another tool's work, or that was begun with another identity (the message names the
- * option that differs; a name "OPTION-xxh128" stands for the contents of OPTION). With `overwrite`, this tool's earlier
- * work, whatever its identity, goes first: DONE, the entries named in `products` (NULL-terminated), run.json. */
+ * open, that holds other things or another tool's work, or that was begun by another version or with another identity:
+ * an option more, fewer or different, which the message names (null is not given; a name "OPTION-xxh128" stands for the
+ * contents of OPTION). With `overwrite`, such other work of this tool's goes first: DONE, the entries named in
+ * `products` (NULL-terminated), run.json. Work of the same identity is taken up all the same, so that a job that is
+ * started again and again with --overwrite comes to its end. */
 int run_open(struct run *run, const char *folder, const char *tool, cJSON *identity, bool overwrite,
              const char *const *products, struct error *error);
+
+/* Notes in run.json that this attempt begins: {"started_at", "seconds", and what `facts` has}; owns `facts`, NULL is
+ * out of memory. Earlier ones stay, in json's "attempts". */
+int run_attempt(struct run *run, cJSON *facts, struct error *error);
 
 /* Rewrites run.json with the time spent if the last time was a while ago. Any thread; failures wait for run_finish. */
 void run_tick(struct run *run);

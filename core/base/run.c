@@ -37,17 +37,6 @@ static int remove_products(const struct run *run, const char *const *products, s
   return remove_entry(run, "run.json", error);
 }
 
-/* `name` as an option with its value: "--seed 7", "--no-exif". */
-static void describe_option(const cJSON *item, const char *name, char *text, size_t size) {
-  char *value = item ? cJSON_PrintUnformatted(item) : NULL;
-  if (cJSON_IsBool(item)) {
-    snprintf(text, size, cJSON_IsTrue(item) ? "--%s" : "--no-%s", name);
-  } else {
-    snprintf(text, size, "--%s %s", name, value ? value : "(none)");
-  }
-  cJSON_free(value);
-}
-
 /* The length of OPTION in a name "OPTION-xxh128", which stands for the contents of a file; else 0. */
 static size_t content_of(const char *name) {
   static const char suffix[] = "-xxh128";
@@ -55,23 +44,47 @@ static size_t content_of(const char *name) {
   return length > tail && !strcmp(name + length - tail, suffix) ? length - tail : 0;
 }
 
+static bool is_given(const cJSON *item) {
+  return item && !cJSON_IsNull(item);
+}
+
+/* How an option was given: "with --seed 7", "with --no-exif", "without --init". */
+static void describe_option(const cJSON *item, const char *name, char *text, size_t size) {
+  size_t option = content_of(name);
+  if (!is_given(item) || option > 0) {
+    snprintf(text, size, "%s --%.*s", is_given(item) ? "with" : "without", (int)(option ? option : strlen(name)), name);
+    return;
+  }
+  char *value = cJSON_IsBool(item) ? NULL : cJSON_PrintUnformatted(item);
+  snprintf(text, size, "with --%s%s%s%s", cJSON_IsFalse(item) ? "no-" : "", name, value ? " " : "", value ? value : "");
+  cJSON_free(value);
+}
+
+static int compare_option(const struct run *run, const cJSON *earlier, const cJSON *now, const char *name,
+                          struct error *error) {
+  char before[256], wanted[256];
+  if (is_given(earlier) == is_given(now) && (!is_given(now) || cJSON_Compare(earlier, now, true))) return 0;
+  describe_option(earlier, name, before, sizeof before);
+  describe_option(now, name, wanted, sizeof wanted);
+  if (content_of(name) > 0 && is_given(earlier) && is_given(now)) {
+    return error_set(error,
+                     "%s was begun with other contents of --%.*s; choose another folder, or --overwrite to begin anew",
+                     run->folder, (int)content_of(name), name);
+  }
+  return error_set(error, "%s was begun %s, not %s; choose another folder, or --overwrite to begin anew", run->folder,
+                   before, wanted);
+}
+
+/* Both ways: an option that is not given any more is a difference, too. */
 static int compare_identity(const struct run *run, const cJSON *earlier, const cJSON *identity, struct error *error) {
   const cJSON *item;
   cJSON_ArrayForEach(item, identity) {
     const cJSON *other = cJSON_GetObjectItemCaseSensitive(earlier, item->string);
-    if (other && cJSON_Compare(item, other, true)) continue;
-    size_t option = content_of(item->string);
-    if (option > 0) {
-      return error_set(error,
-                       "%s was begun with other contents of --%.*s; choose another folder, or --overwrite to "
-                       "begin anew",
-                       run->folder, (int)option, item->string);
-    }
-    char before[256], now[256];
-    describe_option(other, item->string, before, sizeof before);
-    describe_option(item, item->string, now, sizeof now);
-    return error_set(error, "%s was begun with %s, not %s; choose another folder, or --overwrite to begin anew",
-                     run->folder, before, now);
+    if (compare_option(run, other, item, item->string, error)) return -1;
+  }
+  cJSON_ArrayForEach(item, earlier) {
+    const cJSON *other = cJSON_GetObjectItemCaseSensitive(identity, item->string);
+    if (compare_option(run, item, other, item->string, error)) return -1;
   }
   return 0;
 }
@@ -103,24 +116,28 @@ static int read_earlier(const struct run *run, const char *tool, cJSON **json, s
   return error_set(error, "%s: not a record of %s; choose another folder", path, tool);
 }
 
-/* Goes on with an earlier attempt, if it was the same. */
-static int take_up(struct run *run, const char *tool, cJSON **earlier, const cJSON *identity, struct error *error) {
-  const cJSON *version = cJSON_GetObjectItemCaseSensitive(*earlier, "version");
+/* Fails, and says why, unless the earlier work was the same. */
+static int check_same(const struct run *run, const char *tool, const cJSON *earlier, const cJSON *identity,
+                      struct error *error) {
+  const cJSON *version = cJSON_GetObjectItemCaseSensitive(earlier, "version");
   if (!cJSON_IsString(version) || strcmp(version->valuestring, JIGSAW_VERSION) != 0) {
     return error_set(error, "%s was begun by another version of %s; choose another folder, or --overwrite", run->folder,
                      tool);
   }
-  if (compare_identity(run, cJSON_GetObjectItemCaseSensitive(*earlier, "options"), identity, error)) return -1;
-  run->seconds_before = cJSON_GetObjectItemCaseSensitive(*earlier, "wall_seconds")->valuedouble;
-  cJSON_DeleteItemFromObjectCaseSensitive(*earlier, "finished_at");
-  run->json = *earlier;
-  *earlier = NULL;
-  return 0;
+  return compare_identity(run, cJSON_GetObjectItemCaseSensitive(earlier, "options"), identity, error);
+}
+
+static void take_up(struct run *run, cJSON *earlier) {
+  run->seconds_before = cJSON_GetObjectItemCaseSensitive(earlier, "wall_seconds")->valuedouble;
+  cJSON_DeleteItemFromObjectCaseSensitive(earlier, "finished_at");
+  run->json = earlier;
 }
 
 static int write_record(struct run *run, struct error *error) {
   char path[PATH_SIZE];
-  double wall = run->seconds_before + clock_seconds() - run->started;
+  double here = clock_seconds() - run->started, wall = run->seconds_before + here;
+  cJSON *attempt = cJSON_GetObjectItemCaseSensitive(run->attempt, "seconds");
+  if (attempt) cJSON_SetNumberValue(attempt, here);
   cJSON_SetNumberValue(cJSON_GetObjectItemCaseSensitive(run->json, "wall_seconds"), wall);
   cJSON_SetNumberValue(cJSON_GetObjectItemCaseSensitive(run->json, "device_seconds"), wall);
   run->last_written = clock_seconds();
@@ -143,6 +160,7 @@ static int begin_record(struct run *run, const char *tool, cJSON **identity, str
 int run_open(struct run *run, const char *folder, const char *tool, cJSON *identity, bool overwrite,
              const char *const *products, struct error *error) {
   char done[PATH_SIZE];
+  bool differs = false;
   cJSON *earlier = NULL;
   *run = (struct run){.lock = -1, .started = clock_seconds()};
   int result = identity ? path_format(run->folder, error, "%s", folder) : error_memory(error, 0);
@@ -152,13 +170,19 @@ int run_open(struct run *run, const char *folder, const char *tool, cJSON *ident
   if (result == 0) result = directory_create(folder, error);
   if (result == 0) result = lock_folder(run, error);
   if (result == 0) result = read_earlier(run, tool, &earlier, error);
-  if (result == 0 && earlier && overwrite) {
+  if (result == 0 && earlier) differs = check_same(run, tool, earlier, identity, error) != 0;
+  if (differs && overwrite) {
     cJSON_Delete(earlier);
     earlier = NULL;
     result = remove_products(run, products, error);
+  } else if (differs) {
+    result = -1;
   }
-  if (result == 0) {
-    result = earlier ? take_up(run, tool, &earlier, identity, error) : begin_record(run, tool, &identity, error);
+  if (result == 0 && earlier) {
+    take_up(run, earlier);
+    earlier = NULL;
+  } else if (result == 0) {
+    result = begin_record(run, tool, &identity, error);
   }
   if (result == 0) run->finished = file_exists(done);
   cJSON_Delete(earlier);
@@ -167,8 +191,29 @@ int run_open(struct run *run, const char *folder, const char *tool, cJSON *ident
     cJSON_Delete(run->json);
     run->json = NULL;
     run_close(run);
+    run->differs = differs && !overwrite;
   }
   return result;
+}
+
+static void format_now(char date[32]) {
+  time_t now = time(NULL);
+  struct tm utc;
+  strftime(date, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+}
+
+int run_attempt(struct run *run, cJSON *facts, struct error *error) {
+  char date[32];
+  cJSON *attempts = cJSON_GetObjectItemCaseSensitive(run->json, "attempts");
+  if (!attempts) attempts = cJSON_AddArrayToObject(run->json, "attempts");
+  format_now(date);
+  if (!attempts || !facts || !cJSON_AddStringToObject(facts, "started_at", date) ||
+      !cJSON_AddNumberToObject(facts, "seconds", 0) || !cJSON_AddItemToArray(attempts, facts)) {
+    cJSON_Delete(facts);
+    return error_memory(error, 0);
+  }
+  run->attempt = facts;
+  return write_record(run, error);
 }
 
 void run_tick(struct run *run) {
@@ -180,9 +225,7 @@ void run_tick(struct run *run) {
 
 int run_finish(struct run *run, struct error *error) {
   char path[PATH_SIZE], date[32];
-  time_t now = time(NULL);
-  struct tm utc;
-  strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+  format_now(date);
   if (!cJSON_AddStringToObject(run->json, "finished_at", date)) return error_memory(error, 0);
   if (write_record(run, error)) return -1;
   if (path_format(path, error, "%s/DONE", run->folder) || file_write_all(path, "", 0, error)) return -1;

@@ -101,8 +101,47 @@ class Exact(support.ToolTest):
         (out / "DONE").unlink()
         for path in (out / "checkpoints").iterdir():
             path.write_bytes(path.read_bytes()[:100])
-        self.succeed(*self.command(out))
+        before = support.digest(out)
+        message = self.refuse(*self.command(out), words=[path.name for path in (out / "checkpoints").iterdir()] + ["--overwrite"])
+        self.assertEqual(support.digest(out), before, message)
+        self.succeed(*self.command(out, "--overwrite"))
         self.assert_same_run(out)
+
+    def test_a_job_that_overwrites_comes_to_its_end(self):
+        """Such a job is stopped and started again with the same command."""
+        out = support.scratch() / "run"
+        self.succeed(*self.command(out, "--iterations", 1))
+        process = support.start(*self.command(out, "--overwrite"), tool=self.tool)
+        while not (out / "checkpoints" / "000000003.safetensors").exists():
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        done = self.succeed(*self.command(out, "--overwrite"))
+        self.assertIn("going on after iteration", done.stderr)
+        self.assert_same_run(out)
+        before = support.status(out)
+        self.assertIn("complete already", self.succeed(*self.command(out, "--overwrite")).stderr)
+        self.assertEqual(support.status(out), before)
+
+    def test_another_processor(self):
+        """Bits repeat on the same device only: a run that moves says so, and keeps what it ran on."""
+        out = support.scratch() / "run"
+        process = support.start(*self.command(out, "--threads", 2), tool=self.tool)
+        while not (out / "checkpoints").exists() or not list((out / "checkpoints").glob("*.safetensors")):
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), 3)
+        done = self.succeed(*self.command(out, "--threads", 1))
+        self.assertRegex(done.stderr, "may differ.*2 threads.*1 thread")
+        attempts = json.loads((out / "run.json").read_text())["attempts"]
+        self.assertEqual([attempt["threads"] for attempt in attempts], [2, 1])
+        self.assertEqual(attempts[0]["from_iteration"], 0)
+        self.assertGreater(attempts[1]["from_iteration"], 0)
+        for attempt in attempts:
+            self.assertIn("oneDNN", attempt["device"])
+            self.assertTrue(attempt["processor"] and attempt["started_at"] and attempt["seconds"] > 0)
 
     def test_complete_already(self):
         before = support.status(self.reference)

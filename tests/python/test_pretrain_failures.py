@@ -112,6 +112,19 @@ class Data(Failures):
         self.refuse(*self.options("--lr", 0.5), words=["--lr", "--overwrite"])
         self.succeed(*self.options(data=support.store(41), *["--overwrite"]))
 
+    def test_a_run_keeps_its_options_and_its_length(self):
+        """The message says how to go on from its weights; it can be followed."""
+        self.succeed(*self.options())
+        checkpoint = self.out / "checkpoints" / "000000006.safetensors"
+        self.refuse(*self.options("--batch", 8), words=["--batch 4", "--batch 8", f"--init {checkpoint} --out"])
+        self.refuse(*self.options("--iterations", 9), words=["--iterations 6", "--iterations 9", f"--init {checkpoint} --out"])
+        run, self.out = self.out, support.scratch() / "run"
+        done = self.succeed(*self.options("--iterations", 2, "--init", checkpoint))
+        self.assertIn("0 are missing", done.stderr)
+        (self.out / "DONE").unlink()
+        self.refuse(*self.options("--iterations", 2), words=["with --init, not without --init"])
+        self.refuse(*self.options("--iterations", 2, "--init", run / "backbone.safetensors"), words=["other contents of --init"])
+
     def test_folder_of_other_things(self):
         self.out.mkdir()
         (self.out / "thesis.txt").write_text("mine")
@@ -126,7 +139,10 @@ class Numbers(Failures):
         self.out = support.scratch() / "run"
         message = self.refuse(*self.options("--lr", 1e6, "--warmup", 0, "--iterations", 50, "--precision", "f32"))
         self.assertRegex(message, "iteration [0-9]+")
-        self.assertIn("--lr", message)
+        self.assertRegex(message, "--out ANOTHER.*--lr")
+        checkpoints = sorted((self.out / "checkpoints").glob("*.safetensors"))
+        if checkpoints:
+            self.assertIn(f"--init {checkpoints[-1]}", message)
         for checkpoint in (self.out / "checkpoints").glob("*.safetensors"):
             self.assertNotIn(b"NaN", checkpoint.read_bytes()[:100000])
         self.assertFalse((self.out / "DONE").exists())
