@@ -53,7 +53,7 @@ static void make_options(struct arguments *a) {
        NULL},
       {OPTION_FLAG, "init-partial", &o->init_partial, NULL, "also when some of them do not fit", 0, 0, NULL},
       {OPTION_TEXT, "export", &a->export, "LAYOUT", "also for: torchvision, timm, detectron2, mmdetection", 0, 0, NULL},
-      {OPTION_FLAG, "overwrite", &a->overwrite, NULL, "begin anew where RUN holds another run", 0, 0, NULL},
+      {OPTION_FLAG, "overwrite", &a->overwrite, NULL, "begin anew where RUN holds a run of other options", 0, 0, NULL},
       {OPTION_SECTION, "Network and objective", NULL, NULL, NULL, 0, 0, NULL},
       {OPTION_TEXT, "arch", &o->arch, "NAME", "resnet18 ... resnet152, resnext50_32x4d, ..., vgg16_bn", 0, 0, NULL},
       {OPTION_CHOICE, "norm", &a->norm, NULL, "norm layers; auto: as the network is known", 0, 0, norms},
