@@ -17,7 +17,8 @@ struct arguments {
   struct option_list annotations, images, split, ignore_classes, rename_classes;
   struct dataset_source sources[OPTION_LIST_MAX]; /* annotations->count of them */
   struct dataset_options reading;
-  int boxes; /* 0: xywh, but checked; else 1 + enum dataset_boxes */
+  XXH128_hash_t pictures; /* names and sizes */
+  int boxes;              /* 0: xywh, but checked; else 1 + enum dataset_boxes */
   int64_t seed, toy, workers, preview_count;
   const char *jigsaws;
   bool dry_run, overwrite, quiet;
@@ -187,13 +188,17 @@ static int finish_arguments(struct arguments *a, struct error *error) {
 }
 
 static cJSON *make_identity(const struct arguments *a, const struct dataset *dataset) {
-  char hex[33];
+  char hex[33], pictures_hex[33];
   cJSON *identity = options_json(a->table, a->option_count);
   for (size_t i = 0; identity && i < COUNT_OF(not_identity); i++) {
     cJSON_DeleteItemFromObjectCaseSensitive(identity, not_identity[i]);
   }
   hash_hex(dataset->hash, hex);
-  if (identity && cJSON_AddStringToObject(identity, "annotations-xxh128", hex)) return identity;
+  hash_hex(a->pictures, pictures_hex);
+  if (identity && cJSON_AddStringToObject(identity, "annotations-xxh128", hex) &&
+      cJSON_AddStringToObject(identity, "images-xxh128", pictures_hex)) {
+    return identity;
+  }
   cJSON_Delete(identity);
   return NULL;
 }
@@ -399,6 +404,10 @@ static int run_dataset(struct arguments *a, struct error *error) {
   double started = clock_seconds();
   if (dataset_load_all(&dataset, a->sources, a->annotations.count, &a->reading, error)) return -1;
   int result = dataset_choose_classes(&dataset, &a->ignore_classes, &a->rename_classes, error);
+  if (result == 0) {
+    double max_missing = a->dry_run ? -1 : a->generate.max_bad;
+    result = dataset_find_pictures(&dataset, a->sources, a->generate.workers, max_missing, &a->pictures, error);
+  }
   if (result == 0) print_reading(a, &dataset, clock_seconds() - started);
   if (result == 0) result = check_dataset(a, &dataset, error);
   if (result == 0) result = a->dry_run ? dry_run(a, &dataset, error) : generate(a, &dataset, error);

@@ -23,6 +23,9 @@ static void gather(struct dataset *dataset, int32_t *into) {
     }
   }
   dataset->category_count = left;
+  dataset->named_count = 0; /* its table of names is of those before */
+  free(dataset->named);
+  dataset->named = NULL;
   for (int64_t i = 0; i < dataset->box_count; i++) {
     struct dataset_box *box = &dataset->boxes[i];
     if (box->category < 0) continue;
@@ -72,7 +75,7 @@ static int note_repeated(struct dataset *dataset, const char *source, const stru
                              dataset->categories[equal[i].category].id);
   }
   return dataset_note(dataset, error, "%s: %zu classes are called \"%s\" (ids %s): taken as one", source, count,
-                      text_show(text_of(equal[0].name)).string, ids);
+                      equal[0].name, ids);
 }
 
 static int compare_ids(const void *a, const void *b) {
@@ -172,7 +175,7 @@ static int unknown_class(const struct dataset *dataset, const char *option, stru
   int64_t shown = 0;
   while (shown < dataset->category_count && shown < NAMES_SHOWN && used + 170 < sizeof(list)) {
     used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", shown == 0 ? "" : ", ",
-                             text_show(text_of(dataset->categories[shown].name)).string);
+                             dataset->categories[shown].name);
     shown++;
   }
   if (shown < dataset->category_count)
@@ -291,8 +294,7 @@ static int note_alike(struct dataset *dataset, struct error *error) {
     status = dataset_note(dataset, error,
                           "the classes \"%s\" and \"%s\" differ only in case or spacing%s; to make them one: "
                           "--rename-classes \"%s=%s\"",
-                          text_show(text_of(one)).string, text_show(text_of(other)).string, more,
-                          text_show(text_of(other)).string, text_show(text_of(one)).string);
+                          one, other, more, other, one);
   }
   for (size_t i = 0; loose != NULL && i < count; i++)
     free((void *)(uintptr_t)loose[i].name);

@@ -107,7 +107,7 @@ int dataset_load(struct dataset *dataset, const char *annotations, const char *i
                  const struct dataset_options *options, struct error *error);
 void dataset_free(struct dataset *dataset);
 
-/* Adds a note, which is cut to 1023 bytes. */
+/* Adds a note: one line, control characters as "?", cut to 1023 bytes. */
 int dataset_note(struct dataset *dataset, struct error *error, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* How many annotations were left out while reading. */
@@ -133,6 +133,18 @@ int dataset_load_all(struct dataset *dataset, const struct dataset_source *sourc
  * class has is an error. Afterwards a note names classes that differ only in case or spacing. */
 int dataset_choose_classes(struct dataset *dataset, const struct option_list *ignore, const struct option_list *rename,
                            struct error *error);
+
+/* ---- where the pictures are: pictures.c ---- */
+
+/* Looks for every picture, before any is opened. One that is missing is searched for below its folder, by base name,
+ * whatever the letter case, Unicode form, separators, %-encoding and ending; what is found without doubt becomes the
+ * image's file_name, and a note says so. Notes also name pictures that are listed twice.
+ *
+ * Fails when all, or more than `max_missing` percent, are missing, with the folder that seems to hold them, looked for
+ * around the image folder and the annotations; with a negative max_missing that becomes a note. `hash` is over the
+ * names and sizes of all files. */
+int dataset_find_pictures(struct dataset *dataset, const struct dataset_source *sources, int workers,
+                          double max_missing, XXH128_hash_t *hash, struct error *error);
 
 /* ---- the parsers ---- */
 

@@ -115,6 +115,51 @@ char *path_in(struct arena *arena, const char *folder, const char *name, struct 
 size_t name_stem(const char *name);      /* length without the suffix */
 const char *name_base(const char *path); /* what follows the last slash */
 
+/* ---- tree.c ------------------------------------------------------------------------------------------------------ */
+
+/* The pictures below a folder, by their endings, found by listing folders alone. Hidden names, names that are not
+ * UTF-8, what our tools made, and folders that may not be read are passed over. */
+struct tree_folder {
+  const char *path; /* below the root, which is "" */
+  size_t parent;
+  bool linked; /* reached through a symbolic link */
+  int depth;
+  uint64_t device, inode;
+};
+
+struct tree {
+  struct tree_folder *folders; /* the root first, parents before what is in them */
+  struct tree_file {
+    const char *name;
+    size_t folder;
+  } * files;
+  size_t folder_count, file_count, folder_capacity, file_capacity;
+  int64_t entries_left;
+  struct arena arena;
+};
+
+/* Stops after `entries_max` names of any kind: a search is a help, and must not take for ever. */
+int tree_read(struct tree *tree, const char *root, int depth_max, int64_t entries_max, struct error *error);
+void tree_free(struct tree *tree);
+
+/* ---- picture_match.c --------------------------------------------------------------------------------------------- */
+
+struct picture_match {
+  const char *wanted; /* as in the annotations */
+  const char *path;   /* below the tree's root, in its arena; NULL: nothing fits */
+  bool ambiguous;     /* several fit equally */
+  bool deeper;        /* in a folder that `wanted` does not mention */
+};
+
+/* Looks for pictures by base name, whatever their letter case, Unicode form, separators, %-encoding and ending. Folders
+ * that both names have must agree. Where a base name is in several folders, names alone prove nothing, and none is
+ * taken from a deeper folder. */
+int picture_match_all(struct tree *tree, struct picture_match *matches, size_t count, struct error *error);
+
+/* The folder of the tree that holds most of the base names, and how many; NULL when none does, or on error. */
+const char *picture_best_folder(struct tree *tree, const struct picture_match *wanted, size_t count, size_t *hits,
+                                struct error *error);
+
 /* ---- classes.c --------------------------------------------------------------------------------------------------- */
 
 /* Makes categories of one name one. Within `source` that is worth a note; NULL: among joined sources it is what was

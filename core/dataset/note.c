@@ -5,6 +5,7 @@
 
 int dataset_note(struct dataset *dataset, struct error *error, const char *format, ...) {
   char text[1024];
+  struct error line = {0}; /* made fit for a terminal as errors are */
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(text, sizeof(text), format, arguments);
@@ -13,8 +14,9 @@ int dataset_note(struct dataset *dataset, struct error *error, const char *forma
   int status = array_reserve(&notes, &dataset->note_capacity, dataset->note_count + 1, sizeof(*dataset->notes), error);
   dataset->notes = notes;
   if (status != 0) return -1;
-  const char *copy = arena_copy(&dataset->arena, text, strlen(text));
-  if (copy == NULL) return error_memory(error, strlen(text));
+  error_set(&line, "%s", text);
+  const char *copy = arena_copy(&dataset->arena, line.message, strlen(line.message));
+  if (copy == NULL) return error_memory(error, strlen(line.message));
   dataset->notes[dataset->note_count++] = copy;
   return 0;
 }

@@ -313,6 +313,8 @@ class Pictures(BadInput):
                     if mode and what in ("cut in the middle", "without its end"):
                         continue  # a dry run reads headers only
                     words = [f"1 of {SCENES} images are broken", f"{self.picture}: ", reason, "--max-bad"]
+                    if what == "missing" and not mode:  # is told before anything is written
+                        words = [f"1 of {SCENES} pictures are missing from {self.images}: 000003.jpg;", "--max-bad"]
                     self.refuse(*self.arguments, "--max-bad", 0, *mode, words=words)
                     self.assert_unfinished(self.out)
                 done = self.succeed(*self.arguments, "--max-bad", 10)
@@ -326,7 +328,7 @@ class Pictures(BadInput):
 
     def test_the_first_is_named(self):
         for number in 11, 2, 7:
-            (self.images / f"{number:06}.jpg").unlink()
+            (self.images / f"{number:06}.jpg").write_bytes(b"")
         message = self.refuse(*self.arguments, "--workers", 1, "--max-bad", 20, words=["3 of 12", "000002.jpg", "20 %"])
         self.assertNotIn("000011.jpg", message)
 
@@ -339,6 +341,10 @@ class Pictures(BadInput):
     def test_all_broken(self):
         shutil.rmtree(self.images)
         self.images.mkdir()
+        self.refuse(*self.arguments, "--max-bad", 100, words=["12 of 12 pictures are missing", "000001.jpg"])
+        self.assertFalse(self.out.exists())
+        for number in range(1, SCENES + 1):
+            (self.images / f"{number:06}.jpg").write_bytes(b"")
         self.refuse(*self.arguments, "--max-bad", 100, words=["all 12 images are broken", "000001.jpg"])
         self.assert_unfinished(self.out)
 
