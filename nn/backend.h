@@ -143,6 +143,7 @@ struct nn_backend {
   void (*release)(struct nn_device *device, void *memory);
   int (*upload)(struct nn_device *device, void *to, const void *host, size_t size, struct error *error);
   int (*download)(struct nn_device *device, void *host, const void *from, size_t size, struct error *error);
+  int (*clear)(struct nn_device *device, void *memory, size_t size, struct error *error); /* to zero */
 
   /* 0 when the step can run on this device; else the error says what is not supported. Operands have no data yet. */
   int (*supports)(const struct nn_device *device, const struct nn_step *step, struct error *error);
@@ -170,6 +171,7 @@ int nn_labels_check(const struct nn_step *step, struct error *error);
 /* nn/host.c: for backends whose memory is the host's. */
 void *nn_host_allocate(struct nn_device *device, size_t size);
 void nn_host_release(struct nn_device *device, void *memory);
+int nn_host_clear(struct nn_device *device, void *memory, size_t size, struct error *error);
 int nn_host_copy(struct nn_device *device, void *to, const void *from, size_t size, struct error *error);
 
 /* Used by backends for messages: "conv layer1.0.conv1: 16x56x56x64 f32 -> ...". */

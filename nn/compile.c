@@ -200,6 +200,17 @@ static int copy_options(struct nn_compiler *c, const struct nn_compile_options *
   return 0;
 }
 
+static int list_written(struct nn_compiler *c) {
+  struct nn_program *program = c->program;
+  const struct nn_params *params = c->graph->params;
+  program->written = arena_alloc(&program->arena, (params->count + 1) * sizeof(struct nn_param *));
+  if (!program->written) return error_memory(c->error, params->count);
+  for (size_t i = 0; i < params->count; i++) {
+    if (c->written[i]) program->written[program->written_count++] = params->items[i];
+  }
+  return 0;
+}
+
 static int compile(struct nn_compiler *c, const struct nn_compile_options *options) {
   struct nn_program *program = c->program;
   struct nn_device *device = program->workspace->device;
@@ -212,7 +223,7 @@ static int compile(struct nn_compiler *c, const struct nn_compile_options *optio
     return error_set(c->error, "the model has no memory for gradients");
   }
   if (nn_device_supports(device, options->precision, c->error)) return -1;
-  if (nn_infer(c) || lower_forward(c) || nn_differentiate(c) || prepare_steps(c)) return -1;
+  if (nn_infer(c) || lower_forward(c) || nn_differentiate(c) || list_written(c) || prepare_steps(c)) return -1;
   for (size_t i = 0; i < program->name_count; i++) /* readable to the end */
     program->names[i].value->last = (int)program->step_count;
   program->options.shapes = NULL;
@@ -249,6 +260,7 @@ int nn_compile(struct nn_program **program, const struct nn_graph *graph, struct
 void nn_program_free(struct nn_program *program) {
   if (!program) return;
   struct nn_device *device = program->workspace->device;
+  if (program->workspace->holder == program) program->workspace->holder = NULL;
   for (size_t i = 0; i < program->step_count; i++) {
     if (program->steps[i].state) device->backend->forget(device, &program->steps[i]);
   }

@@ -28,3 +28,9 @@ int nn_host_copy(struct nn_device *device, void *to, const void *from, size_t si
   memcpy(to, from, size);
   return 0;
 }
+
+int nn_host_clear(struct nn_device *device, void *memory, size_t size, struct error *error) {
+  (void)device, (void)error;
+  memset(memory, 0, size);
+  return 0;
+}

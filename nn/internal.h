@@ -73,9 +73,12 @@ struct nn_program {
   struct nn_value **scratches;  /* of each step; NULL: none */
   struct nn_named_value *names; /* inputs, outputs, gradients */
   size_t name_count, name_capacity;
+  struct nn_param **written; /* whose gradients the backward pass writes */
+  size_t written_count;
   struct nn_value *seed_gradient;
   uint64_t resolved; /* version of the workspace that the operands point into */
   size_t size;       /* of the workspace that is needed */
+  size_t done;       /* steps that have run since the last forward pass began; holds while it holds the workspace */
   bool profiling;
   double *seconds; /* of each step */
   int64_t forward_runs, backward_runs;

@@ -8,7 +8,11 @@ static double decay_of(const struct nn_param *param, const struct nn_sgd_options
   return options->decay_all || param->role == NN_WEIGHT ? options->weight_decay : 0;
 }
 
-/* Trained parameters that follow each other with equal weight decay are updated as one: what pads them in between is
+static bool updated(const struct nn_param *param) {
+  return param->trainable && param->has_gradient;
+}
+
+/* Updated parameters that follow each other with equal weight decay are updated as one: what pads them in between is
  * zero in all three blocks and stays so. */
 struct span {
   int64_t offset, count;
@@ -18,7 +22,7 @@ struct span {
 /* The first span at or after item `*next`; false: there is none. */
 static bool next_span(const struct nn_params *params, const struct nn_sgd_options *options, size_t *next,
                       struct span *span) {
-  while (*next < params->count && !params->items[*next]->trainable) {
+  while (*next < params->count && !updated(params->items[*next])) {
     ++*next;
   }
   if (*next == params->count) return false;
@@ -26,7 +30,7 @@ static bool next_span(const struct nn_params *params, const struct nn_sgd_option
   span->weight_decay = decay_of(first, options);
   for (++*next; *next < params->count; ++*next) {
     const struct nn_param *param = params->items[*next];
-    if (!param->trainable || decay_of(param, options) != span->weight_decay) break;
+    if (!updated(param) || decay_of(param, options) != span->weight_decay) break;
     last = param;
   }
   span->offset = first->offset;
@@ -65,5 +69,7 @@ int nn_sgd_step(struct nn_params *params, const struct nn_sgd_options *options, 
                              params->momenta + span.offset, span.count, error))
       return -1;
   }
+  for (size_t i = 0; i < params->count; i++)
+    params->items[i]->has_gradient = false;
   return 0;
 }

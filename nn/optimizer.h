@@ -13,9 +13,10 @@ struct nn_sgd_options {
   double clip;         /* largest global L2 norm of the gradient; 0: no clipping */
 };
 
-/* One update of all that is trained, as torch.optim.SGD after torch.nn.utils.clip_grad_norm_ (coefficient
- * min(1, clip / (norm + 1e-6))). `*gradient_norm` (may be NULL) is the norm before clipping; it is computed only when
- * asked for or clipped. A norm that is not finite is an error before anything has changed. */
+/* One update of all that is trained and has a gradient, as torch.optim.SGD after torch.nn.utils.clip_grad_norm_
+ * (coefficient min(1, clip / (norm + 1e-6))); what has none keeps its value and its momentum, as with a .grad of None.
+ * Afterwards nothing has a gradient. `*gradient_norm` (may be NULL) is the norm before clipping; it is computed only
+ * when asked for or clipped. A norm that is not finite is an error before anything has changed. */
 int nn_sgd_step(struct nn_params *params, const struct nn_sgd_options *options, double lr, double *gradient_norm,
                 struct error *error);
 

@@ -10,12 +10,16 @@ void nn_params_init(struct nn_params *params) {
   *params = (struct nn_params){.version = 1};
 }
 
+static void free_blocks(struct nn_params *params) {
+  if (!params->device) return;
+  nn_device_free(params->device, params->values);
+  nn_device_free(params->device, params->gradients);
+  nn_device_free(params->device, params->momenta);
+  params->values = params->gradients = params->momenta = NULL;
+}
+
 void nn_params_free(struct nn_params *params) {
-  if (params->device) {
-    nn_device_free(params->device, params->values);
-    nn_device_free(params->device, params->gradients);
-    nn_device_free(params->device, params->momenta);
-  }
+  free_blocks(params);
   free(params->items);
   arena_free(&params->arena);
   *params = (struct nn_params){0};
@@ -103,12 +107,14 @@ int nn_params_allocate(struct nn_params *params, struct nn_device *device, bool 
   if (params->values) return error_set(error, "the model has its memory already");
   size_t size = (size_t)params->elements * sizeof(float);
   params->device = device;
-  params->values = nn_device_allocate(device, size, error);
-  if (!params->values) return -1;
-  if (!training) return 0;
-  params->gradients = nn_device_allocate(device, size, error);
-  params->momenta = nn_device_allocate(device, size, error);
-  return params->gradients && params->momenta ? 0 : -1;
+  float **blocks[] = {&params->values, &params->gradients, &params->momenta};
+  for (size_t i = 0; i < (training ? COUNT_OF(blocks) : 1); i++) {
+    *blocks[i] = nn_device_allocate(device, size, error);
+    if (*blocks[i]) continue;
+    free_blocks(params);
+    return -1;
+  }
+  return 0;
 }
 
 int nn_params_finite(const struct nn_params *params, bool *finite, struct error *error) {

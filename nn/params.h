@@ -48,6 +48,7 @@ struct nn_param {
   int64_t offset; /* of its first element in each of the three blocks; a multiple of 16 */
   struct nn_initial initial;
   bool trainable; /* false: no gradient is computed and the optimizer passes it by; always so for running statistics */
+  bool has_gradient; /* a backward pass has written it since the last update; without one the optimizer passes by */
 };
 
 struct nn_params {
@@ -73,7 +74,7 @@ int64_t nn_params_trainable(const struct nn_params *params);                    
 size_t nn_params_freeze(struct nn_params *params, const char *prefix);
 
 /* Gives memory to all parameters declared by now, zeroed; `training`: also for gradients and momenta. Afterwards
- * nothing new can be declared. */
+ * nothing new can be declared. A failure leaves none with memory. */
 int nn_params_allocate(struct nn_params *params, struct nn_device *device, bool training, struct error *error);
 
 /* Sets every value to its initial one: a function of the seed and the parameter's name alone. */

@@ -106,15 +106,15 @@ void nn_workspace_free(struct nn_workspace *workspace) {
   *workspace = (struct nn_workspace){0};
 }
 
-/* What the memory held is lost: between runs nothing lives in it. */
+/* What the memory held is lost, unless there is no more of it: then everything stays as it was. */
 int nn_workspace_reserve(struct nn_workspace *workspace, size_t size, struct error *error) {
   if (size <= workspace->size) return 0;
+  void *memory = nn_device_allocate(workspace->device, size, error);
+  if (!memory) return error_context(error, "activations and gradients; use a smaller batch or image");
   nn_device_free(workspace->device, workspace->memory);
-  workspace->memory = NULL;
-  workspace->size = 0;
-  workspace->version++;
-  workspace->memory = nn_device_allocate(workspace->device, size, error);
-  if (!workspace->memory) return error_context(error, "activations and gradients; use a smaller batch or image");
+  workspace->memory = memory;
   workspace->size = size;
+  workspace->version++;
+  workspace->holder = NULL;
   return 0;
 }

@@ -67,12 +67,31 @@ static int run_steps(struct nn_program *program, size_t first, size_t end, struc
     }
     if (program->profiling) program->seconds[i] += clock_seconds() - started;
   }
+  program->done = end;
+  program->workspace->holder = program;
+  return 0;
+}
+
+static bool holds_workspace(const struct nn_program *program) {
+  return program->workspace->holder == program;
+}
+
+/* Gradients that are added to begin at zero. */
+static int clear_gradients(struct nn_program *program, struct error *error) {
+  struct nn_device *device = program->workspace->device;
+  for (size_t i = 0; program->options.accumulate && i < program->written_count; i++) {
+    const struct nn_param *param = program->written[i];
+    float *gradient = program->graph->params->gradients + param->offset;
+    if (param->has_gradient) continue;
+    if (device->backend->clear(device, gradient, (size_t)param->count * sizeof *gradient, error)) return -1;
+  }
   return 0;
 }
 
 int nn_program_forward(struct nn_program *program, struct error *error) {
   if (check_bound(program, false, error)) return -1;
   resolve(program);
+  program->workspace->holder = NULL;
   program->forward_runs += program->profiling;
   return run_steps(program, 0, program->forward_count, error);
 }
@@ -80,8 +99,17 @@ int nn_program_forward(struct nn_program *program, struct error *error) {
 int nn_program_backward(struct nn_program *program, struct error *error) {
   if (program->forward_count == program->step_count) return error_set(error, "the program has no backward pass");
   if (check_bound(program, true, error)) return -1;
+  if (!holds_workspace(program) || program->done != program->forward_count) {
+    return error_set(error, "a backward pass without its forward pass: what that left in the workspace is %s",
+                     holds_workspace(program) ? "used up" : "gone");
+  }
+  if (clear_gradients(program, error)) return -1;
+  program->workspace->holder = NULL;
   program->backward_runs += program->profiling;
-  return run_steps(program, program->forward_count, program->step_count, error);
+  if (run_steps(program, program->forward_count, program->step_count, error)) return -1;
+  for (size_t i = 0; i < program->written_count; i++)
+    program->written[i]->has_gradient = true;
+  return 0;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -98,7 +126,10 @@ int nn_program_read(struct nn_program *program, const char *name, float *host, s
   if (!named) return -1;
   const struct nn_operand *operand = &named->value->operand;
   if (operand->dtype != NN_F32 && operand->dtype != NN_BF16) return error_set(error, "'%s' holds no numbers", name);
-  if (!operand->data) return error_set(error, "'%s' is read before the program has run", name);
+  if (!named->value->external && (!holds_workspace(program) || named->value->first >= (int)program->done)) {
+    return error_set(error, "'%s' is read before it is computed, or after another program has run", name);
+  }
+  if (!operand->data) return error_set(error, "input '%s' of the program is not bound", name);
   int64_t count = nn_count(operand->shape);
   size_t size = (size_t)count * nn_dtype_size(operand->dtype);
   /* bf16 goes to the upper half of the memory and is widened from its start. */

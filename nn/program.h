@@ -14,7 +14,8 @@ struct nn_workspace {
   struct nn_device *device;
   void *memory;
   size_t size;
-  uint64_t version; /* changes when memory moves */
+  uint64_t version;                /* changes when memory moves */
+  const struct nn_program *holder; /* whose values the memory holds: the last to run; NULL: nobody's */
 };
 
 void nn_workspace_init(struct nn_workspace *workspace, struct nn_device *device);
@@ -29,7 +30,7 @@ struct nn_compile_options {
   enum nn_dtype precision; /* of activations and their gradients: NN_F32 or NN_BF16 */
   bool training;           /* batch norm by batch statistics, and running statistics are updated */
   bool parameter_gradients;
-  bool accumulate; /* parameter gradients are added to what is there instead of replacing it */
+  bool accumulate; /* gradients of parameters that have one are added to it instead of replacing it */
   /* The backward pass starts from every loss, or, with `seed` the name of an output, from a gradient of it that the
    * caller gives (nn_program_bind_gradient). Then, not in training, it may run for `copies` gradients at once: their
    * batch is copies times as large, and image i of it belongs to image i / copies of the forward pass. */
@@ -42,7 +43,8 @@ struct nn_compile_options {
 
 struct nn_program;
 
-/* The graph and its parameters (allocated before) must outlive the program. */
+/* The graph and its parameters (allocated before) must outlive the program. Compiling ends what the workspace held
+ * where more memory is needed; when it fails all other programs are as they were. */
 int nn_compile(struct nn_program **program, const struct nn_graph *graph, struct nn_workspace *workspace,
                const struct nn_compile_options *options, struct error *error);
 void nn_program_free(struct nn_program *program);
@@ -53,10 +55,13 @@ int nn_program_bind(struct nn_program *program, const char *input, const void *d
 int nn_program_bind_gradient(struct nn_program *program, const void *data, struct error *error);
 enum nn_dtype nn_program_dtype(const struct nn_program *program, const char *name);
 
+/* A backward pass follows a forward pass with the same data, once, and nothing may have used the workspace in between:
+ * anything else is an error. The parameters whose gradients it writes are then marked as having one. */
 int nn_program_forward(struct nn_program *program, struct error *error);
-int nn_program_backward(struct nn_program *program, struct error *error); /* after a forward pass with the same data */
+int nn_program_backward(struct nn_program *program, struct error *error);
 
-/* An output, a loss, or "INPUT.gradient" as float32 in NHWC. The shape of any of them, or of an input. */
+/* An output, a loss, or "INPUT.gradient" as float32 in NHWC; an error where it has not been computed, or another
+ * program has used the workspace since. The shape of any of them, or of an input. */
 int nn_program_shape(const struct nn_program *program, const char *name, struct nn_shape *shape, struct error *error);
 int nn_program_read(struct nn_program *program, const char *name, float *host, struct error *error);
 

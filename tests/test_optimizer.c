@@ -44,6 +44,7 @@ static void set_gradients(struct model *model, struct rng *rng, double size) {
       model->gradients[param->offset + k] = param->trainable ? (float)(size * random_float(rng)) : NAN;
     }
     write_block(model, param, model->params.gradients, model->gradients);
+    model->params.items[i]->has_gradient = true;
   }
 }
 

@@ -154,6 +154,7 @@ const struct nn_backend nn_backend_cpu = {
     .release = nn_host_release,
     .upload = cpu_upload,
     .download = nn_host_copy,
+    .clear = nn_host_clear,
     .supports = cpu_supports,
     .prepare = cpu_prepare,
     .run = cpu_run,

@@ -105,6 +105,7 @@ const struct nn_backend nn_backend_ref = {
     .release = nn_host_release,
     .upload = nn_host_copy,
     .download = nn_host_copy,
+    .clear = nn_host_clear,
     .supports = supports,
     .prepare = prepare,
     .run = run,
