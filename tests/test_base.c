@@ -1,6 +1,7 @@
 #include "core/base/base.h"
 
 #include <errno.h>
+#include <math.h>
 
 #include "tests/test_support.h"
 
@@ -216,6 +217,8 @@ static void test_options(void **state) {
   double real = 0.5;
   const char *text = NULL;
   int choice = 0;
+  int64_t steps = OPTION_AUTO;
+  double rate = NAN;
   struct option_list list = {{NULL}, 0};
   static const char *const choices[] = {"red", "green", NULL};
   const struct option table[] = {
@@ -225,11 +228,14 @@ static void test_options(void **state) {
       {OPTION_REAL, "real", &real, "R", "a real", 0, 1, NULL},
       {OPTION_TEXT, "text", &text, "TEXT", "a text", 0, 0, NULL},
       {OPTION_CHOICE, "choice", &choice, NULL, "a choice", 0, 0, choices},
+      {OPTION_AUTO_INT, "steps", &steps, "N", "steps", 1, 10, NULL},
+      {OPTION_AUTO_REAL, "rate", &rate, "X", "a rate", 0, 1, NULL},
       {OPTION_LIST, "ignore-things", &list, "A,B", "leave these out (skip, drop)", 0, 0, NULL},
   };
   struct error error = {0};
-  char *good[] = {"tool",  "--no-flag", "--number=7", "--real",          "0.25", "--text",
-                  "--odd", "--choice",  "green",      "--ignore-things", "a",    "--ignore-things=b,c"};
+  char *good[] = {
+      "tool",  "--no-flag",       "--number=3", "--number=7",         "--real", "0.25", "--text", "--odd", "--choice",
+      "green", "--ignore-things", "a",          "--ignore-things=b,c"};
   assert_int_equal(options_parse(table, COUNT_OF(table), (int)COUNT_OF(good), good, &error), OPTIONS_OK);
   assert_false(flag);
   assert_int_equal(number, 7);
@@ -238,17 +244,25 @@ static void test_options(void **state) {
   assert_int_equal(choice, 1);
   cJSON *json = options_json(table, COUNT_OF(table));
   char *printed = cJSON_PrintUnformatted(json);
-  assert_string_equal(printed, "{\"flag\":false,\"number\":7,\"real\":0.25,\"text\":\"--odd\",\"choice\":\"green\","
-                               "\"ignore-things\":[\"a\",\"b,c\"]}");
+  assert_string_equal(
+      printed, "{\"flag\":false,\"number\":7,\"real\":0.25,\"text\":\"--odd\",\"choice\":\"green\",\"steps\":null,"
+               "\"rate\":null,\"ignore-things\":[\"a\",\"b,c\"]}");
   cJSON_free(printed);
   cJSON_Delete(json);
+
+  char *given[] = {"tool", "--steps", "auto", "--rate", "0", "--steps", "3"};
+  assert_int_equal(options_parse(table, COUNT_OF(table), (int)COUNT_OF(given), given, &error), OPTIONS_OK);
+  assert_true(steps == 3 && rate == 0);
+  char *automatic[] = {"tool", "--steps", "auto", "--rate=auto"};
+  assert_int_equal(options_parse(table, COUNT_OF(table), (int)COUNT_OF(automatic), automatic, &error), OPTIONS_OK);
+  assert_true(steps == OPTION_AUTO && isnan(rate));
 
   static const struct {
     char *words[4];
     const char *message;
   } bad[] = {
-      {{"--number", "3", "--number", "4"}, "--number is given twice"},
-      {{"--flag", "--no-flag"}, "--flag is given twice"},
+      {{"--steps", "0"}, "--steps: 0 is not in 1 .. 10, nor auto"},
+      {{"--rate", "automatic"}, "--rate: 'automatic' is not a number, nor auto"},
       {{"--ignore-things", "a", "b"}, "one by one: --ignore-things a --ignore-things b"},
       {{"--number", "3", "4"}, "'4' is not an option; --number takes one value"},
       {{"--flag", "4"}, "'4' is not an option; see --help"},

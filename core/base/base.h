@@ -207,7 +207,19 @@ void progress_finish(struct progress *progress);
 
 /* ---- options.c --------------------------------------------------------------------------------------------------- */
 
-enum option_kind { OPTION_SECTION, OPTION_FLAG, OPTION_INT, OPTION_REAL, OPTION_TEXT, OPTION_LIST, OPTION_CHOICE };
+/* An AUTO option may also be "auto", which no number says: OPTION_AUTO, or NaN. Its numbers are 0 or more. */
+enum option_kind {
+  OPTION_SECTION,
+  OPTION_FLAG,
+  OPTION_INT,
+  OPTION_AUTO_INT,
+  OPTION_REAL,
+  OPTION_AUTO_REAL,
+  OPTION_TEXT,
+  OPTION_LIST,
+  OPTION_CHOICE
+};
+enum { OPTION_AUTO = -1 };
 
 /* The values of an option that may be given several times, in order. */
 enum { OPTION_LIST_MAX = 256 };
@@ -231,8 +243,8 @@ struct option {
 enum options_result { OPTIONS_OK = 0, OPTIONS_ERROR = -1, OPTIONS_HELP = 1, OPTIONS_VERSION = 2 };
 
 /* Accepts --name value, --name=value and, for flags, --name and --no-name; --help and --version are built in. Anything
- * that does not start with "--" is an error, and so is an option that is given twice, unless it is a list. The message
- * about an unknown option names the nearest by its spelling, or by the words of its name and help. */
+ * that does not start with "--" is an error. Of an option that is given twice the last value counts, unless it is a
+ * list. The message about an unknown option names the nearest by its spelling, or by the words of its name and help. */
 enum options_result options_parse(const struct option *table, size_t count, int argc, char **argv, struct error *error);
 void options_help(const struct option *table, size_t count, FILE *stream);
 

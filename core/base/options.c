@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { HELP_COLUMN = 36, OPTIONS_MAX = 128 };
+enum { HELP_COLUMN = 36 };
 
 static bool option_named(const struct option *option, const char *name, size_t length) {
   return option->kind != OPTION_SECTION && strlen(option->name) == length && !memcmp(option->name, name, length);
@@ -47,6 +47,23 @@ static int parse_real(const struct option *option, const char *text, struct erro
   return 0;
 }
 
+static bool is_auto(const struct option *option) {
+  if (option->kind == OPTION_AUTO_INT) return *(const int64_t *)option->value == OPTION_AUTO;
+  return option->kind == OPTION_AUTO_REAL && isnan(*(const double *)option->value);
+}
+
+static int parse_auto(const struct option *option, const char *text, struct error *error) {
+  bool whole = option->kind == OPTION_AUTO_INT;
+  if (!strcmp(text, "auto")) {
+    if (whole) *(int64_t *)option->value = OPTION_AUTO;
+    if (!whole) *(double *)option->value = NAN;
+    return 0;
+  }
+  if ((whole ? parse_int(option, text, error) : parse_real(option, text, error)) == 0) return 0;
+  struct error said = *error;
+  return error_set(error, "%s, nor auto", said.message);
+}
+
 static void choices_text(const struct option *option, char *text, size_t size) {
   text[0] = '\0';
   for (int i = 0; option->choices[i]; i++) {
@@ -82,6 +99,9 @@ static int parse_value(const struct option *option, const char *text, struct err
     return parse_int(option, text, error);
   case OPTION_REAL:
     return parse_real(option, text, error);
+  case OPTION_AUTO_INT:
+  case OPTION_AUTO_REAL:
+    return parse_auto(option, text, error);
   case OPTION_CHOICE:
     return parse_choice(option, text, error);
   case OPTION_LIST:
@@ -192,9 +212,8 @@ static const struct option *option_of(const struct option *table, size_t count, 
 
 enum options_result options_parse(const struct option *table, size_t count, int argc, char **argv,
                                   struct error *error) {
-  bool given[OPTIONS_MAX] = {false}, negated, ignored;
+  bool negated, ignored;
   const struct option *last = NULL;
-  if (count > OPTIONS_MAX) return error_set(error, "more than %d options: raise OPTIONS_MAX", OPTIONS_MAX);
   for (int i = 1; i < argc; i++) {
     const char *word = argv[i];
     if (!strcmp(word, "--help") || !strcmp(word, "-h")) return OPTIONS_HELP;
@@ -202,10 +221,6 @@ enum options_result options_parse(const struct option *table, size_t count, int 
     if (strncmp(word, "--", 2) != 0) return stray_word(table, count, last, word, error);
     const struct option *option = last = option_of(table, count, word, &negated);
     if (!option) return unknown_option(table, count, word, error);
-    if (given[option - table] && option->kind != OPTION_LIST) {
-      return error_set(error, "--%s is given twice", option->name);
-    }
-    given[option - table] = true;
     const char *equals = strchr(word, '=');
     if (option->kind == OPTION_FLAG) {
       if (equals) return error_set(error, "--%s takes no value", option->name);
@@ -222,12 +237,18 @@ enum options_result options_parse(const struct option *table, size_t count, int 
 }
 
 static void print_default(const struct option *option, FILE *stream) {
+  if (is_auto(option)) {
+    fprintf(stream, " [auto]");
+    return;
+  }
   switch (option->kind) {
   case OPTION_INT:
+  case OPTION_AUTO_INT:
     if (option_bounded(option) && (double)*(const int64_t *)option->value < option->low) break; /* off */
     fprintf(stream, " [%lld]", (long long)*(const int64_t *)option->value);
     break;
   case OPTION_REAL:
+  case OPTION_AUTO_REAL:
     fprintf(stream, " [%g]", *(const double *)option->value);
     break;
   case OPTION_CHOICE:
@@ -254,7 +275,8 @@ void options_help(const struct option *table, size_t count, FILE *stream) {
     if (option->kind == OPTION_CHOICE) {
       choices_text(option, argument, sizeof argument);
     } else if (option->argument) {
-      snprintf(argument, sizeof argument, "%s", option->argument);
+      bool automatic = option->kind == OPTION_AUTO_INT || option->kind == OPTION_AUTO_REAL;
+      snprintf(argument, sizeof argument, "%s%s", option->argument, automatic ? "|auto" : "");
     }
     int width = fprintf(stream, "  --%s %s", option->name, argument);
     if (width > HELP_COLUMN - 2) {
@@ -280,38 +302,38 @@ enum options_result options_begin(const struct option *table, size_t count, cons
   return result;
 }
 
+/* The value as JSON: null for what is not given, or auto. */
+static cJSON *value_json(const struct option *option) {
+  const struct option_list *list = option->value;
+  const char *text;
+  if (is_auto(option)) return cJSON_CreateNull();
+  switch (option->kind) {
+  case OPTION_FLAG:
+    return cJSON_CreateBool(*(const bool *)option->value);
+  case OPTION_INT:
+  case OPTION_AUTO_INT:
+    return cJSON_CreateNumber((double)*(const int64_t *)option->value);
+  case OPTION_REAL:
+  case OPTION_AUTO_REAL:
+    return cJSON_CreateNumber(*(const double *)option->value);
+  case OPTION_LIST:
+    return cJSON_CreateStringArray(list->items, (int)list->count);
+  case OPTION_CHOICE:
+    return cJSON_CreateString(option->choices[*(const int *)option->value]);
+  default:
+    text = *(const char *const *)option->value;
+    return text ? cJSON_CreateString(text) : cJSON_CreateNull();
+  }
+}
+
 cJSON *options_json(const struct option *table, size_t count) {
   cJSON *object = cJSON_CreateObject();
   bool complete = object;
   for (size_t i = 0; complete && i < count; i++) {
-    const struct option *option = &table[i];
-    const char *text;
-    const struct option_list *list;
-    switch (option->kind) {
-    case OPTION_SECTION:
-      break;
-    case OPTION_FLAG:
-      complete = cJSON_AddBoolToObject(object, option->name, *(const bool *)option->value);
-      break;
-    case OPTION_INT:
-      complete = cJSON_AddNumberToObject(object, option->name, (double)*(const int64_t *)option->value);
-      break;
-    case OPTION_REAL:
-      complete = cJSON_AddNumberToObject(object, option->name, *(const double *)option->value);
-      break;
-    case OPTION_LIST:
-      list = option->value;
-      complete = cJSON_AddItemToObject(object, option->name, cJSON_CreateStringArray(list->items, (int)list->count));
-      break;
-    case OPTION_CHOICE:
-      complete = cJSON_AddStringToObject(object, option->name, option->choices[*(const int *)option->value]);
-      break;
-    case OPTION_TEXT:
-      text = *(const char *const *)option->value;
-      complete =
-          text ? cJSON_AddStringToObject(object, option->name, text) : cJSON_AddNullToObject(object, option->name);
-      break;
-    }
+    if (table[i].kind == OPTION_SECTION) continue;
+    cJSON *value = value_json(&table[i]);
+    complete = value && cJSON_AddItemToObject(object, table[i].name, value);
+    if (!complete) cJSON_Delete(value);
   }
   if (complete) return object;
   cJSON_Delete(object);
