@@ -167,18 +167,45 @@ int coco_parse(struct dataset *dataset, const char *data, size_t size, const cha
  * on the order of the files. The hash is over the documents. */
 int voc_parse(struct dataset *dataset, const char *data, size_t size, const char *name, struct error *error);
 
-/* One YOLO label file for a picture of width x height: "class cx cy w h" per line, relative to the picture; or "class
- * x1 y1 x2 y2 x3 y3 ..." polygons, of which the bounding box counts. Appends an image and its boxes; the categories
- * must be there. A picture of 0 x 0, that is of unknown size, makes boxes of NaN.
+/* What lines of six numbers or more after the class are. */
+enum yolo_lines {
+  YOLO_POLYGONS,        /* x1 y1 x2 y2 x3 y3 ...: their bounding box counts */
+  YOLO_SCORED_POLYGONS, /* the same and a confidence */
+  YOLO_TRACKS,          /* a box, its confidence and the number of a track */
+  YOLO_KEYPOINTS_2,     /* a box and keypoints x y */
+  YOLO_KEYPOINTS_3,     /* a box and keypoints x y v, v being 0, 1 or 2 */
+};
+
+/* How the label files of a data set are read, and what was seen in them. */
+struct yolo_form {
+  int keypoints, dimensions; /* kpt_shape, when it is known: the lines are boxes with that many keypoints */
+  bool numbered;             /* there are no class names: "class 0", "class 1", ... are added as they come */
+  enum yolo_lines lines_are; /* when kpt_shape is not known */
+  /* Of lines with six numbers or more: how many there were, how many numbers the last one had, whether that differed;
+   * how many lines had an odd count, could end with a confidence, could be keypoints of three numbers or of two, could
+   * end with the number of a track, and with one beyond 1. */
+  int64_t lines, numbers;
+  bool varied;
+  int64_t odd, scored, flagged, around, tracked, beyond;
+};
+
+/* What all lines that were seen agree with. */
+enum yolo_lines yolo_form_decide(const struct yolo_form *form);
+
+/* One YOLO label file for `picture`: "class cx cy w h" per line, relative to the picture, perhaps with a confidence; or
+ * what `form` says, which also learns what was seen. Appends the image and its boxes; the categories must be there
+ * unless they are numbered. Lines that cannot be used are counted as faults. A picture of 0 x 0, that is of unknown
+ * size, makes boxes of NaN. UTF-16 is read as well.
  *
  * dataset_load takes sizes from the pictures, upright (turned by EXIF orientation); one that cannot be read is 0 x 0. A
- * picture without label file has no boxes, a label file without picture is an image named X.jpg that is 0 x 0 (but in a
- * folder that pictures and labels share, other .txt files are passed over). Class names are in classes.txt, obj.names,
- * the only *.names, data.yaml, data.yml or dataset.yaml, in `annotations`, with the labels, or in the two folders
- * above. Folders that hold a run.json, which our tools made, are no part of the data set. The hash is over the class
- * file, then each file name, its NUL and its labels. */
-int yolo_parse(struct dataset *dataset, const char *data, size_t size, const char *name, const char *file_name,
-               int width, int height, struct error *error);
+ * picture without label file has no boxes; a label file without picture is a fault (but in a folder that pictures and
+ * labels share, other .txt files are passed over). Labels of X.jpg are X.txt or X.jpg.txt, in any letter case; they lie
+ * in the folder of labels, or where the last images/ of the picture's path is replaced by labels/, or beside it. Class
+ * names are in classes.txt, obj.names, the only *.names, or a YAML, in `annotations`, with the labels, or in the two
+ * folders above; without any, classes are numbered. Folders that hold a run.json, which our tools made, are no part of
+ * the data set. The hash is over the class file, then each file name, its NUL and its labels. */
+int yolo_parse(struct dataset *dataset, const char *data, size_t size, const char *name,
+               const struct dataset_image *picture, struct yolo_form *form, struct error *error);
 
 /* False when joining `name` to a folder could leave it or names no file: absolute (also "C:/"), a part "..", empty,
  * ending in a slash. Backslashes count as slashes, since they are on some systems. */

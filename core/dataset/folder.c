@@ -27,6 +27,11 @@ const char *name_base(const char *path) {
   return slash == NULL ? path : slash + 1;
 }
 
+struct text name_folder(const char *path) {
+  const char *base = name_base(path);
+  return (struct text){path, base - path > 1 ? (size_t)(base - path) - 1 : (size_t)(base - path)};
+}
+
 size_t name_stem(const char *name) {
   const char *dot = strrchr(name_base(name), '.');
   return dot == NULL ? strlen(name) : (size_t)(dot - name);
@@ -52,6 +57,37 @@ const char *path_build(struct buffer *path, const char *folder, struct text stem
     return NULL;
   }
   return (const char *)path->data;
+}
+
+const char *path_clean(struct arena *arena, struct text written, struct error *error) {
+  char *path = arena_copy(arena, written.data, written.size), *out = path;
+  if (path == NULL) {
+    error_memory(error, written.size);
+    return NULL;
+  }
+  for (char *at = path; (at = strchr(at, '\\')) != NULL;)
+    *at = '/';
+  if (path[0] == '/') out++;
+  for (const char *part = path + strspn(path, "/"); *part != '\0';) {
+    size_t size = strcspn(part, "/"), after = size + strspn(part + size, "/");
+    if (!(size == 1 && part[0] == '.')) {
+      if (out > path && out[-1] != '/') *out++ = '/';
+      memmove(out, part, size);
+      out += size;
+    }
+    part += after;
+  }
+  *out = '\0';
+  return path;
+}
+
+const char *path_without(const char *path, size_t parts) {
+  for (; parts > 0 && *path != '\0'; parts--) {
+    path += strspn(path, "/");
+    path += strcspn(path, "/");
+    path += strspn(path, "/");
+  }
+  return path;
 }
 
 struct walk {

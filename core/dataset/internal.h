@@ -55,6 +55,10 @@ int build_image(struct dataset *dataset, const struct dataset_image *image, stru
 int build_box(struct dataset *dataset, struct dataset_box box,
               struct error *error); /* of the last image; sets the id */
 
+/* Leaves out boxes of the last image that are the same as an earlier one, class included: counted as DATASET_REPEATED,
+ * of the file `source`. */
+int build_drop_repeated(struct dataset *dataset, const char *source, struct error *error);
+
 /* Names the pictures' folder, for all images that have none yet. */
 int build_folder(struct dataset *dataset, const char *folder, struct error *error);
 
@@ -77,6 +81,19 @@ int id_table_open(struct id_table *table, int64_t count, uint64_t seed, struct e
 bool id_table_add(struct id_table *table, int64_t id, int64_t position); /* false when the id is there already */
 int64_t id_table_find(const struct id_table *table, int64_t id);         /* position, or -1 */
 void id_table_close(struct id_table *table);
+
+/* ---- path_table.c ------------------------------------------------------------------------------------------------ */
+
+/* Paths, each with a number of 0 or more. A zeroed struct is an empty table. */
+struct path_table {
+  struct path_slot *slots;
+  size_t mask, count;
+};
+
+/* Adds a path, which must live as long as the table; one that is there already keeps its number. */
+int path_table_add(struct path_table *table, struct text path, int64_t value, struct error *error);
+int64_t path_table_find(const struct path_table *table, struct text path); /* its number, or -1 */
+void path_table_free(struct path_table *table);
 
 /* ---- fault.c ----------------------------------------------------------------------------------------------------- */
 
@@ -114,6 +131,11 @@ char *path_in(struct arena *arena, const char *folder, const char *name, struct 
 
 size_t name_stem(const char *name);      /* length without the suffix */
 const char *name_base(const char *path); /* what follows the last slash */
+struct text name_folder(const char *path); /* what is before it; "/" for what lies at the root */
+
+/* A copy in the arena with slashes for backslashes, and without ".", empty parts and final slashes. */
+const char *path_clean(struct arena *arena, struct text written, struct error *error);
+const char *path_without(const char *path, size_t parts); /* what follows the first so many parts */
 
 /* ---- tree.c ------------------------------------------------------------------------------------------------------ */
 
@@ -166,20 +188,11 @@ const char *picture_best_folder(struct tree *tree, const struct picture_match *w
  * asked for, but ids may clash. */
 int classes_unite(struct dataset *dataset, const char *source, struct error *error);
 
-/* ---- voc.c, yolo.c, yolo_names.c --------------------------------------------------------------------------------- */
+/* ---- voc.c, yolo.c ----------------------------------------------------------------------------------------------- */
 
 int voc_load(struct dataset *dataset, const char *annotations, const char *images, const char *split,
              struct error *error);
 int yolo_load(struct dataset *dataset, const char *annotations, const char *images, const char *split,
               struct error *error);
-
-/* Class names, one a line; and the `names` of an Ultralytics data.yaml, a list or a map from 0 .. n - 1. */
-int yolo_names_parse(struct dataset *dataset, struct text file, const char *name, struct error *error);
-int yolo_yaml_parse(struct dataset *dataset, struct text file, const char *name, struct error *error);
-
-/* Finds the class names in `folder`, with the labels, or in the two folders above `folder`, and adds what was read to
- * the hash. */
-int yolo_names_load(struct dataset *dataset, const char *folder, const char *labels, XXH3_state_t *hash,
-                    struct error *error);
 
 #endif

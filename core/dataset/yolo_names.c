@@ -1,18 +1,7 @@
-/* The class names of a YOLO data set: a list, one name a line, or the `names` of a data.yaml. */
-#include "core/dataset/internal.h"
-
+/* The class names of a YOLO data set: a list, one name a line, or those of a YAML; and finding them. */
 #include <stdlib.h>
-#include <string.h>
 
-#include <yaml.h>
-
-enum { YAML_SIZE_MAX = 4 << 20 };
-
-static int add_name(struct dataset *dataset, struct text name, const char *source, struct error *error) {
-  if (name.size == 0) return error_set(error, "%s: an empty class name", source);
-  const char *copy = build_name(dataset, name, source, error);
-  return copy == NULL ? -1 : build_category(dataset, dataset->category_count, copy, error);
-}
+#include "core/dataset/yolo.h"
 
 int yolo_names_parse(struct dataset *dataset, struct text file, const char *name, struct error *error) {
   struct text rest = text_trim(text_without_bom(file)), line;
@@ -20,160 +9,182 @@ int yolo_names_parse(struct dataset *dataset, struct text file, const char *name
   for (int number = 1; text_next_line(&rest, &line); number++) {
     char source[512];
     snprintf(source, sizeof(source), "%s:%d", name, number);
-    if (add_name(dataset, line, source, error) != 0) return -1;
+    if (line.size == 0) return error_set(error, "%s: an empty class name", source);
+    const char *copy = build_name(dataset, line, source, error);
+    if (copy == NULL || build_category(dataset, dataset->category_count, copy, error) != 0) return -1;
   }
   return 0;
 }
 
-/* ---- data.yaml ---- */
+/* ---- finding the files ---- */
 
-static struct text node_text(const yaml_node_t *node) {
-  if (node == NULL || node->type != YAML_SCALAR_NODE) return (struct text){"", 0};
-  return (struct text){(const char *)node->data.scalar.value, node->data.scalar.length};
-}
+static const char *const yaml_suffixes[] = {".yaml", ".yml", NULL};
 
-static yaml_node_t *find_names(yaml_document_t *document) {
-  yaml_node_t *root = yaml_document_get_root_node(document);
-  if (root == NULL || root->type != YAML_MAPPING_NODE) return NULL;
-  for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
-    if (!text_equal(node_text(yaml_document_get_node(document, pair->key)), TEXT("names"))) continue;
-    return yaml_document_get_node(document, pair->value);
-  }
-  return NULL;
-}
+struct search {
+  struct dataset *dataset;
+  struct arena *arena;
+  struct yolo_data *data;
+  XXH3_state_t *hash;
+  struct error *error;
+  struct buffer file, utf8;
+};
 
-static int node_fail(const char *name, const yaml_node_t *node, struct error *error) {
-  return error_set(error, "%s:%zu: \"names\" must be a list of names or a map from 0, 1, ... to names", name,
-                   node == NULL ? (size_t)1 : node->start_mark.line + 1);
-}
-
-/* The names by class: scalars of a list, or of a map whose keys are 0 .. count - 1 in any order. */
-static int collect_names(yaml_document_t *document, const yaml_node_t *names, yaml_node_t **nodes, size_t count,
-                         const char *name, struct error *error) {
-  for (size_t i = 0; i < count; i++) {
-    int value = 0;
-    int64_t at = (int64_t)i;
-    if (names->type == YAML_SEQUENCE_NODE) {
-      value = names->data.sequence.items.start[i];
-    } else {
-      const yaml_node_pair_t *pair = &names->data.mapping.pairs.start[i];
-      double key;
-      value = pair->value;
-      if (!text_number(node_text(yaml_document_get_node(document, pair->key)), &key)) {
-        return node_fail(name, names, error);
-      }
-      at = key >= 0 && key < (double)count ? (int64_t)key : -1;
-      if (at < 0 || (double)at != key || nodes[at] != NULL) {
-        return error_set(error, "%s:%zu: \"names\" must have each of the keys 0 .. %zu once", name,
-                         names->start_mark.line + 1, count - 1);
-      }
-    }
-    nodes[at] = yaml_document_get_node(document, value);
-    if (nodes[at] == NULL || nodes[at]->type != YAML_SCALAR_NODE) return node_fail(name, names, error);
-  }
+static int read_text(struct search *search, const char *path, struct text *text) {
+  if (file_read(&search->file, path, search->error) != 0) return -1;
+  *text = (struct text){(const char *)search->file.data, search->file.size};
+  if (!text_is_utf16(*text)) return 0;
+  if (text_from_utf16(*text, path, &search->utf8, search->error) != 0) return -1;
+  *text = (struct text){(const char *)search->utf8.data, search->utf8.size};
   return 0;
 }
 
-static int read_names(struct dataset *dataset, yaml_document_t *document, const char *name, struct error *error) {
-  const yaml_node_t *names = find_names(document);
-  if (names == NULL || names->type == YAML_SCALAR_NODE) return node_fail(name, names, error);
-  size_t count = names->type == YAML_SEQUENCE_NODE
-                     ? (size_t)(names->data.sequence.items.top - names->data.sequence.items.start)
-                     : (size_t)(names->data.mapping.pairs.top - names->data.mapping.pairs.start);
-  if (count == 0) return error_set(error, "%s:%zu: \"names\" is empty", name, names->start_mark.line + 1);
-  yaml_node_t **nodes = calloc(count, sizeof(yaml_node_t *));
-  if (nodes == NULL) return error_memory(error, count * sizeof(yaml_node_t *));
-  int status = collect_names(document, names, nodes, count, name, error);
-  for (size_t i = 0; i < count && status == 0; i++) {
-    char source[512];
-    snprintf(source, sizeof(source), "%s:%zu", name, nodes[i]->start_mark.line + 1);
-    status = add_name(dataset, text_trim(node_text(nodes[i])), source, error);
-  }
-  free(nodes);
-  return status;
-}
-
-int yolo_yaml_parse(struct dataset *dataset, struct text file, const char *name, struct error *error) {
-  if (file.size > YAML_SIZE_MAX) return error_set(error, "%s: %zu bytes are too many for YAML", name, file.size);
-  yaml_parser_t parser;
-  yaml_document_t document;
-  if (!yaml_parser_initialize(&parser)) return error_memory(error, sizeof(parser));
-  yaml_parser_set_input_string(&parser, (const unsigned char *)file.data, file.size);
-  int status;
-  if (yaml_parser_load(&parser, &document)) {
-    status = read_names(dataset, &document, name, error);
-    yaml_document_delete(&document);
-  } else {
-    status = error_set(error, "%s:%zu: %s", name, parser.problem_mark.line + 1,
-                       parser.problem == NULL ? "YAML cannot be read" : parser.problem);
-  }
-  yaml_parser_delete(&parser);
-  return status;
-}
-
-/* ---- finding the file ---- */
-
-/* The file in `folder` that lists the classes; NULL when there is none (the error stays empty) or on failure. */
-static const char *find_file(struct arena *arena, const char *folder, struct error *error) {
-  static const char *const before[] = {"classes.txt", "obj.names"};
-  static const char *const suffixes[] = {".names", NULL};
-  static const char *const after[] = {"data.yaml", "data.yml", "dataset.yaml"};
+/* The list of class names in `folder`; NULL when there is none. */
+static int find_list(struct search *search, const char *folder, const char **found) {
+  static const char *const usual[] = {"classes.txt", "obj.names"};
+  static const char *const suffixes[] = {".names", "_darknet.labels", NULL};
   struct name_list list;
-  if (!folder_exists(folder)) return NULL;
-  for (size_t i = 0; i < COUNT_OF(before); i++) {
-    const char *path = path_in(arena, folder, before[i], error);
-    if (path == NULL || file_exists(path)) return path;
+  *found = NULL;
+  for (size_t i = 0; i < COUNT_OF(usual); i++) {
+    const char *path = path_in(search->arena, folder, usual[i], search->error);
+    if (path == NULL) return -1;
+    if (!file_exists(path)) continue;
+    *found = path;
+    return 0;
   }
-  if (folder_list(folder, false, suffixes, arena, &list, error) != 0) return NULL;
+  if (folder_list(folder, false, suffixes, search->arena, &list, search->error) != 0) return -1;
   const char *only = list.count == 1 ? list.names[0] : NULL;
   size_t count = list.count;
   name_list_free(&list);
   if (count > 1) {
-    error_set(error, "%s: %zu files *.names: which one lists the classes? Copy it to classes.txt", folder, count);
-    return NULL;
+    return error_set(search->error, "%s: %zu files *.names: which one lists the classes? Copy it to classes.txt", folder,
+                     count);
   }
-  if (only != NULL) return path_in(arena, folder, only, error);
-  for (size_t i = 0; i < COUNT_OF(after); i++) {
-    const char *path = path_in(arena, folder, after[i], error);
-    if (path == NULL || file_exists(path)) return path;
-  }
-  return NULL;
+  if (only != NULL) *found = path_in(search->arena, folder, only, search->error);
+  return only != NULL && *found == NULL ? -1 : 0;
 }
 
-/* The class file of a data set: in `folder`, else with the labels or just above them, else above `folder`. */
-static const char *search(struct arena *arena, const char *folder, const char *labels, struct error *error) {
-  const char *parent = path_in(arena, folder, "..", error), *labels_parent = path_in(arena, labels, "..", error);
-  const char *grandparent = parent == NULL ? NULL : path_in(arena, parent, "..", error);
-  if (grandparent == NULL || labels_parent == NULL) return NULL;
-  const char *folders[] = {folder, labels, labels_parent, parent, grandparent};
-  const char *path = NULL;
-  for (size_t i = 0; i < COUNT_OF(folders) && path == NULL && error->message[0] == '\0'; i++)
-    path = find_file(arena, folders[i], error);
-  return path;
+/* Whether a YAML of any name describes a data set: it has names of classes, or their number. */
+static int describes(struct search *search, const char *path) {
+  struct dataset scratch = {0};
+  struct yolo_data data = {0};
+  struct error ignored = {0};
+  struct text text;
+  if (read_text(search, path, &text) != 0) return -1;
+  int status = yolo_yaml_parse(&scratch, text, path, search->arena, &data, &ignored);
+  bool names = status == 0 && scratch.category_count > 0;
+  free(data.entries);
+  dataset_free(&scratch);
+  return names;
 }
 
-int yolo_names_load(struct dataset *dataset, const char *folder, const char *labels, XXH3_state_t *hash,
-                    struct error *error) {
-  struct arena arena = {0};
-  struct buffer file = {0};
-  struct error found = {0};
-  const char *path = search(&arena, folder, labels, &found);
-  int status = -1;
-  if (path == NULL) {
-    error_set(error, "%s",
-              found.message[0] != '\0' ? found.message
-                                       : "no class names: put classes.txt (one name a line) or data.yaml there");
-    if (found.message[0] == '\0') error_context(error, "%s and the two folders above it", folder);
-    goto done;
+/* The YAML in `folder` that describes the data set: one of the usual names, or the only one that does. */
+static int find_yaml(struct search *search, const char *folder, const char **found) {
+  static const char *const usual[] = {"data.yaml", "data.yml", "dataset.yaml", "dataset.yml"};
+  struct name_list list;
+  *found = NULL;
+  for (size_t i = 0; i < COUNT_OF(usual); i++) {
+    const char *path = path_in(search->arena, folder, usual[i], search->error);
+    if (path == NULL) return -1;
+    if (!file_exists(path)) continue;
+    *found = path;
+    return 0;
   }
-  if (file_read(&file, path, error) != 0) goto done;
-  XXH3_128bits_update(hash, file.data, file.size);
-  bool yaml = strcmp(name_base(path) + name_stem(name_base(path)), ".yaml") == 0 ||
-              strcmp(name_base(path) + name_stem(name_base(path)), ".yml") == 0;
-  struct text text = {(const char *)file.data, file.size};
-  status = yaml ? yolo_yaml_parse(dataset, text, path, error) : yolo_names_parse(dataset, text, path, error);
-done:
-  buffer_free(&file);
-  arena_free(&arena);
+  if (folder_list(folder, false, yaml_suffixes, search->arena, &list, search->error) != 0) return -1;
+  int status = 0;
+  for (size_t i = 0; i < list.count && status == 0; i++) {
+    const char *path = path_in(search->arena, folder, list.names[i], search->error);
+    int names = path == NULL ? -1 : describes(search, path);
+    if (names < 0) status = -1;
+    if (names <= 0) continue;
+    if (*found != NULL) {
+      status = error_set(search->error, "%s: %s and %s both name classes: give the one that counts (--annotations)", folder,
+                         name_base(*found), list.names[i]);
+    }
+    *found = path;
+  }
+  name_list_free(&list);
+  return status;
+}
+
+/* ---- reading them ---- */
+
+static int read_names(struct search *search, const char *path) {
+  struct text text;
+  if (read_text(search, path, &text) != 0) return -1;
+  XXH3_128bits_update(search->hash, text.data, text.size);
+  return yolo_names_parse(search->dataset, text, path, search->error);
+}
+
+/* With its class names unless others are known; its pictures count when it is at the root of the data. */
+static int read_yaml(struct search *search, const char *path, bool root) {
+  struct dataset ignored = {0};
+  struct text text;
+  if (read_text(search, path, &text) != 0) return -1;
+  XXH3_128bits_update(search->hash, text.data, text.size);
+  bool named = search->dataset->category_count > 0;
+  int status = yolo_yaml_parse(named ? &ignored : search->dataset, text, path, search->arena, search->data, search->error);
+  dataset_free(&ignored);
+  if (!root) {
+    search->data->entry_count = 0;
+    search->data->path = NULL;
+  }
+  return status;
+}
+
+/* obj.data, and the file of names that it names: beside it, whatever folders are in front. */
+static int read_darknet(struct search *search, const char *path, const char *folder) {
+  struct text text;
+  if (read_text(search, path, &text) != 0) return -1;
+  XXH3_128bits_update(search->hash, text.data, text.size);
+  if (yolo_darknet_parse(text, path, search->arena, search->data, search->error) != 0) return -1;
+  const char *rest = search->data->names;
+  while (rest != NULL) {
+    const char *names = path_in(search->arena, rest[0] == '/' ? "" : folder, rest, search->error);
+    if (names == NULL) return -1;
+    if (file_exists(names)) return read_names(search, names);
+    rest = strchr(rest, '/');
+    if (rest != NULL) rest++;
+  }
+  return 0;
+}
+
+static int search_folders(struct search *search, const char *folder, const char *labels, bool described) {
+  const char *parent = path_in(search->arena, folder, "..", search->error);
+  const char *above_labels = path_in(search->arena, labels, "..", search->error);
+  const char *grandparent = parent == NULL ? NULL : path_in(search->arena, parent, "..", search->error);
+  if (grandparent == NULL || above_labels == NULL) return -1;
+  const char *folders[] = {folder, labels, above_labels, parent, grandparent};
+  const char *yaml = NULL;
+  for (size_t i = 0; i < COUNT_OF(folders); i++) {
+    const char *list = NULL;
+    bool named = search->dataset->category_count > 0;
+    if (!folder_exists(folders[i])) continue;
+    if (!named && find_list(search, folders[i], &list) != 0) return -1;
+    if (list != NULL && read_names(search, list) != 0) return -1;
+    if (described || yaml != NULL) continue;
+    if (find_yaml(search, folders[i], &yaml) != 0) return -1;
+    if (yaml != NULL && read_yaml(search, yaml, i == 0) != 0) return -1;
+  }
+  return 0;
+}
+
+int yolo_describe(struct dataset *dataset, const char *annotations, const char *labels, struct arena *arena,
+                  struct yolo_data *data, XXH3_state_t *hash, struct error *error) {
+  static const char *const darknet_suffixes[] = {".data", NULL};
+  struct search search = {dataset, arena, data, hash, error, {0}, {0}};
+  const char *folder = annotations;
+  bool yaml = false;
+  int status = 0;
+  if (!folder_exists(annotations)) {
+    size_t size = (size_t)(name_base(annotations) - annotations);
+    folder = size == 0 ? "." : arena_copy(arena, annotations, size > 1 ? size - 1 : 1);
+    yaml = name_has_suffix(annotations, yaml_suffixes);
+    if (folder == NULL) status = error_memory(error, size);
+    if (status == 0 && yaml) status = read_yaml(&search, annotations, true);
+    if (status == 0 && name_has_suffix(annotations, darknet_suffixes)) status = read_darknet(&search, annotations, folder);
+  }
+  if (status == 0) status = search_folders(&search, folder, labels == NULL ? folder : labels, yaml);
+  buffer_free(&search.file);
+  buffer_free(&search.utf8);
   return status;
 }
