@@ -82,7 +82,8 @@ int build_box(struct dataset *dataset, struct dataset_box box, struct error *err
 }
 
 static int compare_boxes(const void *a, const void *b) {
-  const struct dataset_box *left = *(const struct dataset_box *const *)a, *right = *(const struct dataset_box *const *)b;
+  const struct dataset_box *left = *(const struct dataset_box *const *)a,
+                           *right = *(const struct dataset_box *const *)b;
   const double of_left[] = {left->category, left->x, left->y, left->w, left->h};
   const double of_right[] = {right->category, right->x, right->y, right->w, right->h};
   for (size_t i = 0; i < COUNT_OF(of_left); i++) {

@@ -66,6 +66,7 @@ static int coco_load(struct dataset *dataset, const char *path, const char *imag
 static const char *const json_suffixes[] = {".json", NULL};
 static const char *const xml_suffixes[] = {".xml", NULL};
 static const char *const txt_suffixes[] = {".txt", NULL};
+static const char *const yolo_suffixes[] = {".yaml", ".yml", ".data", ".txt", NULL}; /* files that describe a data set */
 
 /* 1: `folder` holds such a file, 0: no, -1: error. */
 static int holds(const char *folder, bool recursive, const char *const *suffixes, struct error *error) {
@@ -147,6 +148,8 @@ static int load(struct dataset *dataset, enum dataset_format format, const char 
   if (split != NULL && !dataset_name_safe(split))
     return error_set(error, "\"%s\" cannot be the name of a split", split);
   if (!folder_exists(annotations)) {
+    if (format != DATASET_COCO && file_exists(annotations) && name_has_suffix(annotations, yolo_suffixes))
+      return yolo_load(dataset, annotations, images, split, error);
     bool json = name_has_suffix(annotations, json_suffixes);
     if (!file_exists(annotations)) return error_set(error, "%s: no such file or folder", annotations);
     if (format == DATASET_AUTO && !json) {

@@ -34,6 +34,10 @@ struct text_shown {
 };
 struct text_shown text_show(struct text text);
 
+/* UTF-16 with a byte order mark, or text that begins with two ASCII characters in it; as UTF-8, in a buffer. */
+bool text_is_utf16(struct text text);
+int text_from_utf16(struct text text, const char *name, struct buffer *utf8, struct error *error);
+
 /* A decimal number as a person or program may write it ("1", "-.5", "2e3", "nan", "Infinity"), whatever the locale, to
  * the nearest double. False when the text is anything else. */
 bool text_number(struct text text, double *value);
@@ -129,8 +133,8 @@ const char *path_build(struct buffer *path, const char *folder, struct text stem
                        struct error *error);
 char *path_in(struct arena *arena, const char *folder, const char *name, struct error *error); /* path_join, checked */
 
-size_t name_stem(const char *name);      /* length without the suffix */
-const char *name_base(const char *path); /* what follows the last slash */
+size_t name_stem(const char *name);        /* length without the suffix */
+const char *name_base(const char *path);   /* what follows the last slash */
 struct text name_folder(const char *path); /* what is before it; "/" for what lies at the root */
 
 /* A copy in the arena with slashes for backslashes, and without ".", empty parts and final slashes. */

@@ -35,6 +35,48 @@ struct text text_without_bom(struct text text) {
   return (struct text){text.data + 3, text.size - 3};
 }
 
+/* A byte order mark, or a first character that leaves a zero byte. */
+bool text_is_utf16(struct text text) {
+  if (text.size < 4) return false;
+  unsigned char a = (unsigned char)text.data[0], b = (unsigned char)text.data[1];
+  if ((a == 0xFF && b == 0xFE) || (a == 0xFE && b == 0xFF)) return true;
+  return (a == 0) != (b == 0) && (text.data[2] == 0) == (a == 0) && (text.data[3] == 0) == (b == 0);
+}
+
+static size_t utf8_put(uint8_t *out, uint32_t code) {
+  static const uint8_t lead[] = {0, 0xC0, 0xE0, 0xF0};
+  if (code < 0x80) {
+    out[0] = (uint8_t)code;
+    return 1;
+  }
+  size_t tail = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+  out[0] = (uint8_t)(lead[tail] | code >> (6 * tail));
+  for (size_t i = 1; i <= tail; i++)
+    out[i] = (uint8_t)(0x80 | (code >> (6 * (tail - i)) & 0x3F));
+  return tail + 1;
+}
+
+int text_from_utf16(struct text text, const char *name, struct buffer *utf8, struct error *error) {
+  const uint8_t *at = (const uint8_t *)text.data, *end = at + text.size / 2 * 2;
+  size_t low = at[0] == 0xFF || at[1] == 0 ? 0 : 1; /* which of two bytes is the low one */
+  if (at[low] == 0xFF && at[1 - low] == 0xFE) at += 2;
+  if (text.size % 2 != 0) return error_set(error, "%s: UTF-16 of an odd number of bytes: is the file cut off?", name);
+  if (buffer_reserve(utf8, (size_t)(end - at) / 2 * 3, error) != 0) return -1;
+  for (utf8->size = 0; at < end; at += 2) {
+    uint32_t code = at[low] | (uint32_t)at[1 - low] << 8;
+    if (code >= 0xD800 && code < 0xDC00 && end - at >= 4) {
+      uint32_t second = at[low + 2] | (uint32_t)at[3 - low] << 8;
+      if (second >= 0xDC00 && second < 0xE000) {
+        code = 0x10000 + ((code & 0x3FF) << 10) + (second & 0x3FF);
+        at += 2;
+      }
+    }
+    if (code >= 0xD800 && code < 0xE000) return error_set(error, "%s: broken UTF-16: save the file as UTF-8", name);
+    utf8->size += utf8_put(utf8->data + utf8->size, code);
+  }
+  return 0;
+}
+
 static void text_drop(struct text *text, size_t count) {
   text->data += count;
   text->size -= count;

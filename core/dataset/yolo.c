@@ -1,125 +1,14 @@
 /* YOLO: a text file a picture, one box a line, relative to the picture; so pictures are probed for their sizes. */
-#include "core/dataset/internal.h"
+#include "core/dataset/yolo.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
 #include "core/image/image.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+/* ---- how the folders are laid out ---- */
 
-/* ---- label files ---- */
-
-struct extent {
-  double low, high;
-};
-
-static void extent_add(struct extent *extent, double value) {
-  if (isnan(value)) *extent = (struct extent){NAN, NAN};
-  if (value < extent->low) extent->low = value;
-  if (value > extent->high) extent->high = value;
-}
-
-/* The numbers after the class: 4 of a box, or the corners of a polygon. */
-static int read_shape(struct text line, const char *source, struct extent extents[2], struct error *error) {
-  double box[4] = {0};
-  struct text word;
-  int64_t count = 0;
-  for (; text_next_word(&line, &word); count++) {
-    double value;
-    if (!text_number(word, &value)) {
-      return error_set(error, "%s: \"%s\" is not a number", source, text_show(word).string);
-    }
-    if (count < 4) box[count] = value;
-    extent_add(&extents[count % 2], value);
-  }
-  if (count < 4 || count == 5 || count % 2 != 0) {
-    return error_set(
-        error,
-        "%s: %lld numbers after the class; a box has 4 (center x, center y, width, height), a polygon 6 or "
-        "more in pairs",
-        source, (long long)count);
-  }
-  for (int axis = 0; axis < 2 && count == 4; axis++) {
-    extents[axis] = (struct extent){box[axis] - box[axis + 2] / 2, box[axis] + box[axis + 2] / 2};
-  }
-  return 0;
-}
-
-static int read_line(struct dataset *dataset, struct text line, const char *source, struct dataset_box *box,
-                     struct error *error) {
-  const struct dataset_image *image = &dataset->images[dataset->image_count - 1];
-  struct extent extents[2] = {{INFINITY, -INFINITY}, {INFINITY, -INFINITY}};
-  struct text word;
-  double category;
-  text_next_word(&line, &word);
-  if (!text_number(word, &category)) {
-    return error_set(error, "%s: class \"%s\" is not a number", source, text_show(word).string);
-  }
-  if (!(category >= 0 && category < (double)dataset->category_count && category == floor(category))) {
-    return error_set(error, "%s: class %s is not one of 0 .. %lld: does the list of names belong to these labels?",
-                     source, text_show(word).string, (long long)dataset->category_count - 1);
-  }
-  if (read_shape(line, source, extents, error) != 0) return -1;
-  bool sized = image->width > 0 && image->height > 0;
-  double width = sized ? image->width : NAN, height = sized ? image->height : NAN;
-  *box = (struct dataset_box){
-      .x = (extents[0].low * width),
-      .y = (extents[1].low * height),
-      .w = ((extents[0].high - extents[0].low) * width),
-      .h = ((extents[1].high - extents[1].low) * height),
-      .category = (int32_t)category,
-  };
-  return 0;
-}
-
-int yolo_parse(struct dataset *dataset, const char *data, size_t size, const char *name, const char *file_name,
-               int width, int height, struct error *error) {
-  struct dataset_image image = {.id = dataset->image_count + 1, .width = width, .height = height};
-  image.file_name = build_file_name(dataset, text_of(file_name), name, error);
-  if (image.file_name == NULL || build_image(dataset, &image, error) != 0) return -1;
-  dataset->format = DATASET_YOLO;
-  struct text rest = text_without_bom((struct text){data, size}), line;
-  for (long long number = 1; text_next_line(&rest, &line); number++) {
-    struct dataset_box box;
-    char source[512];
-    if (line.size == 0) continue;
-    snprintf(source, sizeof(source), "%s:%lld", name, number);
-    if (read_line(dataset, line, source, &box, error) != 0 || build_box(dataset, box, error) != 0) return -1;
-  }
-  return 0;
-}
-
-/* ---- folders ---- */
-
-static const char *const label_suffixes[] = {".txt", NULL};
-
-struct picture {
-  const char *name;  /* relative to the image folder */
-  const char *label; /* path, or NULL */
-  int width, height; /* upright; 0 when the picture cannot be read */
-};
-
-struct yolo {
-  struct arena arena;
-  const char *labels, *images;
-  const char *list; /* SPLIT.txt, or NULL: all pictures in `images` */
-  struct picture *pictures;
-  size_t count, capacity;
-  struct error *error;
-};
-
-/* `path` with the last folder named `from` replaced; NULL when there is none or memory is out. */
-static const char *replace_folder(struct arena *arena, const char *path, const char *from, const char *to) {
-  size_t size = strlen(from);
-  for (const char *at = path + strlen(path); at-- > path;) {
-    bool begins = at == path || at[-1] == '/';
-    if (!begins || strncmp(at, from, size) != 0 || (at[size] != '/' && at[size] != '\0')) continue;
-    size_t total = strlen(path) + strlen(to) + 1;
-    char *replaced = arena_alloc(arena, total);
-    if (replaced != NULL) snprintf(replaced, total, "%.*s%s%s", (int)(at - path), path, to, at + size);
-    return replaced;
-  }
-  return NULL;
-}
+static const char *const list_suffixes[] = {".txt", NULL};
 
 static char *join3(struct yolo *yolo, const char *a, const char *b, const char *c) {
   char *path = path_in(&yolo->arena, a, b, yolo->error);
@@ -134,179 +23,173 @@ static const char *first_folder(const char *const *paths, size_t count) {
   return NULL;
 }
 
-static int find_split(struct yolo *yolo, const char *annotations, const char *split) {
+/* Sets the folder of labels or the list of a split by one of its names, if it is there. */
+static int find_split(struct yolo *yolo, const char *split) {
   char name[256];
   if (snprintf(name, sizeof(name), "%s.txt", split) >= (int)sizeof(name)) {
     return error_set(yolo->error, "the name of the split is too long: %.40s...", split);
   }
-  const char *folders[] = {join3(yolo, annotations, "labels", split), join3(yolo, annotations, split, "labels"),
-                           path_in(&yolo->arena, annotations, split, yolo->error)};
-  const char *lists[] = {path_in(&yolo->arena, annotations, name, yolo->error), join3(yolo, annotations, "..", name)};
+  const char *root = yolo->root;
+  const char *folders[] = {join3(yolo, root, "labels", split), join3(yolo, root, split, "labels"),
+                           path_in(&yolo->arena, root, split, yolo->error)};
+  const char *lists[] = {path_in(&yolo->arena, root, name, yolo->error), join3(yolo, root, "..", name)};
   if (!folders[0] || !folders[1] || !folders[2] || !lists[0] || !lists[1]) return -1;
   yolo->labels = first_folder(folders, COUNT_OF(folders));
   for (size_t i = 0; i < COUNT_OF(lists) && yolo->labels == NULL && yolo->list == NULL; i++) {
     if (file_exists(lists[i])) yolo->list = lists[i];
   }
-  if (yolo->labels != NULL || yolo->list != NULL) return 0;
-  return error_set(yolo->error, "%s: no split \"%s\": expected a folder labels/%s, %s/labels or %s, or a list %s",
-                   annotations, split, split, split, split, name);
+  return 0;
 }
 
-static int find_folders(struct yolo *yolo, const char *annotations, const char *images, const char *split) {
-  if (split != NULL && find_split(yolo, annotations, split) != 0) return -1;
-  if (yolo->labels == NULL) {
-    const char *below = path_in(&yolo->arena, annotations, "labels", yolo->error);
-    if (below == NULL) return -1;
-    yolo->labels = folder_exists(below) ? below : annotations;
+/* Where the labels are, by the names of the folders; a split that is not there leaves them unset. */
+static int find_labels(struct yolo *yolo) {
+  static const char *const names[] = {"val", "valid", "validation"};
+  if (yolo->split != NULL) {
+    if (find_split(yolo, yolo->split) != 0) return -1;
+    bool alias = strcmp(yolo_split(yolo->split), "val") == 0;
+    for (size_t i = 0; alias && i < COUNT_OF(names) && yolo->labels == NULL && yolo->list == NULL; i++)
+      if (find_split(yolo, names[i]) != 0) return -1;
+    if (yolo->labels != NULL || yolo->list == NULL) return 0;
   }
-  yolo->images = images;
-  if (yolo->list != NULL) {
-    size_t folder = (size_t)(name_base(yolo->list) - yolo->list);
-    if (images == NULL) yolo->images = arena_copy(&yolo->arena, yolo->list, folder - 1);
-  } else if (images == NULL) {
-    const char *beside = replace_folder(&yolo->arena, yolo->labels, "labels", "images");
-    yolo->images = beside != NULL && folder_exists(beside) ? beside : yolo->labels;
-  } else if (split != NULL) {
-    const char *below = path_in(&yolo->arena, images, split, yolo->error);
-    if (below == NULL) return -1;
-    if (folder_exists(below)) yolo->images = below;
+  const char *below = path_in(&yolo->arena, yolo->root, "labels", yolo->error);
+  if (below == NULL) return -1;
+  yolo->labels = folder_exists(below) ? below : yolo->root;
+  return 0;
+}
+
+/* The folder of pictures that belongs to the labels. */
+static const char *find_images(struct yolo *yolo) {
+  if (yolo->images == NULL) {
+    const char *beside = yolo_replace_part(&yolo->arena, yolo->labels, "labels", "images");
+    return beside != NULL && folder_exists(beside) ? beside : yolo->labels;
   }
-  return yolo->images == NULL ? error_memory(yolo->error, 1) : 0;
+  if (yolo->split == NULL) return yolo->images;
+  const char *below = path_in(&yolo->arena, yolo->images, name_base(yolo->labels), yolo->error);
+  const char *split = below == NULL ? NULL : path_in(&yolo->arena, yolo->images, yolo->split, yolo->error);
+  if (split == NULL) return NULL;
+  return folder_exists(split) ? split : folder_exists(below) ? below : yolo->images;
 }
 
-static int add_picture(struct yolo *yolo, const char *name, const char *label) {
-  void *items = yolo->pictures;
-  int status = array_reserve(&items, &yolo->capacity, yolo->count + 1, sizeof(*yolo->pictures), yolo->error);
-  yolo->pictures = items;
-  if (status == 0) yolo->pictures[yolo->count++] = (struct picture){.name = name, .label = label};
-  return status;
-}
+/* ---- pictures in a folder of any name ---- */
 
-/* FOLDER/STEM.txt of a picture, kept in the arena when that file exists. */
-static int find_label(struct yolo *yolo, const char *folder, struct text stem, struct buffer *path,
-                      const char **label) {
-  const char *candidate = path_build(path, folder, stem, ".txt", yolo->error);
-  if (candidate == NULL) return -1;
-  if (!file_exists(candidate)) return 0;
-  *label = arena_copy(&yolo->arena, candidate, strlen(candidate));
-  return *label == NULL ? error_memory(yolo->error, path->size) : 0;
-}
-
-static int list_pictures(struct yolo *yolo, struct buffer *path) {
+/* How many of the pictures below a folder have the name of a label. */
+static int count_matches(struct yolo *yolo, const char *folder, size_t *matches) {
   struct name_list list;
-  if (folder_list(yolo->images, true, picture_suffixes, &yolo->arena, &list, yolo->error) != 0) return -1;
+  struct buffer path = {0};
+  *matches = 0;
+  if (folder_list(folder, true, picture_suffixes, &yolo->arena, &list, yolo->error) != 0) return -1;
   int status = 0;
   for (size_t i = 0; i < list.count && status == 0; i++) {
-    const char *label = NULL;
     struct text stem = {list.names[i], name_stem(list.names[i])};
-    status = find_label(yolo, yolo->labels, stem, path, &label);
-    if (status == 0) status = add_picture(yolo, list.names[i], label);
+    if (path_build(&path, yolo->labels, stem, "", yolo->error) == NULL) status = -1;
+    if (status == 0 && path_table_find(&yolo->stems, (struct text){(const char *)path.data, path.size - 1}) >= 0)
+      ++*matches;
   }
   name_list_free(&list);
+  buffer_free(&path);
   return status;
 }
 
-static int compare_stems(const void *a, const void *b) {
-  const char *left = ((const struct picture *)a)->name, *right = ((const struct picture *)b)->name;
-  size_t left_size = name_stem(left), right_size = name_stem(right);
-  int order = memcmp(left, right, left_size < right_size ? left_size : right_size);
-  return order != 0 ? order : (left_size > right_size) - (left_size < right_size);
-}
-
-static int compare_pictures(const void *a, const void *b) {
-  return strcmp(((const struct picture *)a)->name, ((const struct picture *)b)->name);
-}
-
-/* Labels whose picture is missing: they become pictures X.jpg, which whoever opens them will find missing. */
-static int list_orphans(struct yolo *yolo) {
-  struct name_list list;
-  if (folder_list(yolo->labels, true, label_suffixes, &yolo->arena, &list, yolo->error) != 0) return -1;
-  int status = 0;
-  size_t found = yolo->count;
-  if (found > 1) qsort(yolo->pictures, found, sizeof(*yolo->pictures), compare_stems);
-  for (size_t i = 0; i < list.count && status == 0; i++) {
-    struct picture key = {.name = list.names[i]};
-    if (found > 0 && bsearch(&key, yolo->pictures, found, sizeof(key), compare_stems) != NULL) continue;
-    if (strcmp(name_base(list.names[i]), "classes.txt") == 0) continue;
-    size_t stem = name_stem(list.names[i]);
-    char *name = arena_copy(&yolo->arena, list.names[i], stem + strlen(".jpg"));
-    const char *label = path_in(&yolo->arena, yolo->labels, list.names[i], yolo->error);
-    if (name != NULL) memcpy(name + stem, ".jpg", strlen(".jpg"));
-    status = name == NULL ? error_memory(yolo->error, stem) : label == NULL ? -1 : add_picture(yolo, name, label);
+/* Of the folders beside the labels, the one with the most pictures of their names; NULL when there is none. */
+static int discover_images(struct yolo *yolo, const char **images) {
+  const char *part = yolo_find_part(yolo->labels, "labels"), *own = part == NULL ? name_base(yolo->labels) : part;
+  const char *below = part == NULL || part[strlen("labels")] == '\0' ? NULL : part + strlen("labels/");
+  struct text parent = {yolo->labels,
+                        own - yolo->labels > 1 ? (size_t)(own - yolo->labels) - 1 : (size_t)(own - yolo->labels)};
+  struct text taken = {own, strcspn(own, "/")};
+  const char *folder = parent.size == 0 ? "." : yolo_copy(yolo, parent);
+  char **names;
+  size_t count, most = 0;
+  *images = NULL;
+  if (folder == NULL || directory_list(folder, &yolo->arena, &names, &count, yolo->error) != 0) return -1;
+  for (size_t i = 0; i < count; i++) {
+    size_t matches = 0;
+    if (names[i][0] == '.' || text_equal(text_of(names[i]), taken)) continue;
+    const char *beside = path_in(&yolo->arena, folder, names[i], yolo->error);
+    const char *split = beside == NULL || below == NULL ? beside : path_in(&yolo->arena, beside, below, yolo->error);
+    if (split == NULL) return -1;
+    if (!folder_exists(beside)) continue;
+    const char *candidate = folder_exists(split) ? split : beside;
+    if (count_matches(yolo, candidate, &matches) != 0) return -1;
+    if (matches <= most) continue;
+    most = matches;
+    *images = candidate;
   }
-  name_list_free(&list);
-  if (yolo->count > 1) qsort(yolo->pictures, yolo->count, sizeof(*yolo->pictures), compare_pictures);
-  return status;
+  return 0;
 }
 
-/* The label of a listed picture: with images/ replaced by labels/ in its path, or in the label folder. */
-static int find_listed_label(struct yolo *yolo, const char *name, struct buffer *path, const char **label) {
-  const char *picture = path_in(&yolo->arena, yolo->images, name, yolo->error);
-  if (picture == NULL) return -1;
-  const char *replaced = replace_folder(&yolo->arena, picture, "images", "labels");
-  const char *whole = replaced == NULL ? picture : replaced;
-  const char *base = name_base(whole);
-  const char *folder = arena_copy(&yolo->arena, whole, (size_t)(base - whole) - 1);
-  if (folder == NULL) return error_memory(yolo->error, strlen(whole));
-  if (find_label(yolo, folder, (struct text){base, name_stem(base)}, path, label) != 0) return -1;
-  if (*label != NULL) return 0;
-  return find_label(yolo, yolo->labels, (struct text){name, name_stem(name)}, path, label);
+/* ---- collecting ---- */
+
+static int fail_unlabelled(struct yolo *yolo, const char *images) {
+  char example[600] = "";
+  if (yolo->picture_count > 0) snprintf(example, sizeof(example), " (%s)", yolo->pictures[0].name);
+  return error_set(yolo->error,
+                   "%s: none of the %zu pictures%s in %s has a label file there: are these the right folders "
+                   "(--images)? If the data set has splits, choose one (--split)",
+                   yolo->labels != NULL ? yolo->labels : yolo->root, yolo->picture_count, example, images);
 }
 
-static int read_list(struct yolo *yolo, struct buffer *path) {
-  struct buffer file = {0};
-  int status = file_read(&file, yolo->list, yolo->error);
-  struct text rest = text_without_bom((struct text){(const char *)file.data, file.size}), line;
-  for (int number = 1; status == 0 && text_next_line(&rest, &line); number++) {
-    if (line.size == 0) continue;
-    const char *label = NULL;
-    char *name = arena_copy(&yolo->arena, line.data, line.size);
-    if (name == NULL) {
-      status = error_memory(yolo->error, line.size);
-    } else if (!utf8_valid(line.data, line.size, NULL) || !dataset_name_safe(name)) {
-      status =
-          error_set(yolo->error, "%s:%d: unsafe file name \"%s\": write it relative to %s (or give the image folder)",
-                    yolo->list, number, text_show(line).string, yolo->images);
-    } else {
-      while (strncmp(name, "./", 2) == 0)
-        name += 2;
-      status = find_listed_label(yolo, name, path, &label);
-      if (status == 0) status = add_picture(yolo, name, label);
-    }
+/* By what the folders are called, or hold. */
+static int collect_from_folders(struct yolo *yolo) {
+  size_t labelled;
+  if (yolo->list != NULL) return yolo_add_list(yolo, yolo->list);
+  const char *images = find_images(yolo);
+  yolo->apart = images != NULL && strcmp(images, yolo->labels) != 0;
+  if (images == NULL || yolo_add_folder(yolo, images, yolo->labels) != 0) return -1;
+  if (yolo->images != NULL || yolo_match_labels(yolo, &labelled) != 0 || labelled > 0) return 0;
+  const char *found;
+  if (yolo_list_labels(yolo, yolo->labels, true, true) != 0 || discover_images(yolo, &found) != 0) return -1;
+  if (found == NULL) return 0;
+  yolo->picture_count = 0;
+  return yolo_add_folder(yolo, found, yolo->labels);
+}
+
+static int fail_split(struct yolo *yolo) {
+  for (size_t i = 0; i < yolo->data.entry_count; i++) {
+    const struct yolo_entry *entry = &yolo->data.entries[i];
+    if (yolo->split != NULL && strcmp(yolo_split(yolo->split), entry->split) != 0) continue;
+    return error_set(yolo->error,
+                     "%s: %s: \"%s\" is no folder or list of pictures that is there: correct that path (or \"path\")",
+                     yolo->annotations, entry->split, entry->path);
   }
-  buffer_free(&file);
-  return status;
+  return error_set(yolo->error, "%s: no split \"%s\": expected a folder labels/%s, %s/labels or %s, or a list %s.txt",
+                   yolo->annotations, yolo->split, yolo->split, yolo->split, yolo->split, yolo->split);
 }
 
 static int collect_pictures(struct yolo *yolo) {
-  struct buffer path = {0};
-  int status = yolo->list != NULL ? read_list(yolo, &path) : list_pictures(yolo, &path);
-  buffer_free(&path);
-  if (status != 0) return -1;
-  size_t labelled = 0;
-  for (size_t i = 0; i < yolo->count; i++)
-    labelled += yolo->pictures[i].label != NULL;
-  if (labelled == 0) {
-    return error_set(yolo->error,
-                     "%s: none of the %zu pictures in %s has a label file: are these the right folders? If the data "
-                     "set has splits, choose one",
-                     yolo->labels, yolo->count, yolo->images);
+  size_t used = 0, labelled = 0;
+  bool file = !folder_exists(yolo->annotations);
+  const char *images = yolo->images != NULL ? yolo->images : yolo->root;
+  if (file && name_has_suffix(yolo->annotations, list_suffixes)) {
+    if (yolo_add_list(yolo, yolo->annotations) != 0) return -1;
+  } else {
+    bool described = yolo->data.entry_count > 0 && (file || yolo->images == NULL);
+    if (described && yolo_add_entries(yolo, &used) != 0) return -1;
+    if (used > 0) {
+      yolo->labels = NULL; /* they are found from the pictures */
+    } else {
+      if (yolo->labels == NULL || (file && described)) return fail_split(yolo);
+      if (collect_from_folders(yolo) != 0) return -1;
+      images = find_images(yolo);
+    }
   }
-  bool apart = yolo->list == NULL && strcmp(yolo->labels, yolo->images) != 0; /* else other .txt may lie around */
-  return apart ? list_orphans(yolo) : 0;
+  if (yolo_match_labels(yolo, &labelled) != 0) return -1;
+  return labelled == 0 ? fail_unlabelled(yolo, images) : yolo_count_strays(yolo);
 }
 
+/* ---- reading ---- */
+
 static int probe_picture(void *context, int worker, int64_t item, struct error *error) {
-  (void)worker, (void)error;
+  (void)worker;
   const struct yolo *yolo = context;
   struct picture *picture = &yolo->pictures[item];
-  struct error ignored = {0}; /* a picture that cannot be read keeps the size 0 x 0 */
+  struct error failed = {0}; /* a picture that cannot be read keeps the size 0 x 0 */
   struct buffer path = {0};
   struct file_map map = {0};
   struct image_info info;
-  const char *file = path_build(&path, yolo->images, text_of(picture->name), "", &ignored);
-  if (file != NULL && file_map_open(&map, file, &ignored) == 0) {
-    if (image_probe(map.data, map.size, &info, &ignored) == 0) {
+  const char *file = path_build(&path, picture->folder, text_of(picture->name), "", &failed);
+  if (file != NULL && file_map_open(&map, file, &failed) == 0) {
+    if (image_probe(map.data, map.size, &info, &failed) == 0) {
       bool turned = info.orientation >= 5;
       picture->width = turned ? info.height : info.width;
       picture->height = turned ? info.width : info.height;
@@ -314,46 +197,122 @@ static int probe_picture(void *context, int worker, int64_t item, struct error *
     file_map_close(&map);
   }
   buffer_free(&path);
-  return 0;
+  if (failed.machine) *error = failed;
+  return failed.machine ? -1 : 0;
 }
 
-static int read_labels(struct yolo *yolo, struct dataset *dataset, XXH3_state_t *hash) {
+static int read_labels(struct yolo *yolo, struct yolo_form *form, XXH3_state_t *hash) {
   struct buffer file = {0};
   int status = 0;
-  for (size_t i = 0; i < yolo->count && status == 0; i++) {
+  for (size_t i = 0; i < yolo->picture_count && status == 0; i++) {
     const struct picture *picture = &yolo->pictures[i];
+    const char *label = picture->label < 0 ? NULL : yolo->labels_found[picture->label].path;
     file.size = 0;
-    if (picture->label != NULL && file_read(&file, picture->label, yolo->error) != 0) {
+    if (label != NULL && file_read(&file, label, yolo->error) != 0) {
       status = -1;
       break;
     }
-    XXH3_128bits_update(hash, picture->name, strlen(picture->name) + 1);
-    XXH3_128bits_update(hash, file.data, file.size);
-    const char *source = picture->label != NULL ? picture->label : yolo->images;
-    status = yolo_parse(dataset, (const char *)file.data, file.size, source, picture->name, picture->width,
-                        picture->height, yolo->error);
+    if (hash != NULL) {
+      XXH3_128bits_update(hash, picture->name, strlen(picture->name) + 1);
+      XXH3_128bits_update(hash, file.data, file.size);
+    }
+    struct dataset_image image = {
+        .file_name = picture->name, .folder = picture->folder, .width = picture->width, .height = picture->height};
+    status = yolo_parse(yolo->dataset, (const char *)file.data, file.size, label != NULL ? label : picture->folder,
+                        &image, form, yolo->error);
   }
   buffer_free(&file);
   return status;
 }
 
+/* What long lines are can only be told when all have been seen; then they are read again, if they are no polygons. */
+static int read_all(struct yolo *yolo, XXH3_state_t *hash) {
+  static const char *const what[] = {[YOLO_SCORED_POLYGONS] = "polygons with a confidence",
+                                     [YOLO_TRACKS] = "boxes with a confidence and the number of a track",
+                                     [YOLO_KEYPOINTS_2] = "boxes with keypoints x y",
+                                     [YOLO_KEYPOINTS_3] = "boxes with keypoints x y visible"};
+  struct dataset *dataset = yolo->dataset;
+  struct dataset_fault_count faults[DATASET_FAULTS];
+  struct yolo_form form = {.keypoints = yolo->data.keypoints, .dimensions = yolo->data.dimensions};
+  form.numbered = dataset->category_count == 0;
+  memcpy(faults, dataset->faults, sizeof(faults));
+  if (read_labels(yolo, &form, hash) != 0) return -1;
+  if (form.numbered && dataset->category_count > 0 &&
+      dataset_note(dataset, yolo->error,
+                   "%s: no class names (classes.txt, data.yaml): the classes are called \"class 0\" and so on",
+                   yolo->annotations) != 0) {
+    return -1;
+  }
+  form.lines_are = form.keypoints > 0 ? YOLO_POLYGONS : yolo_form_decide(&form);
+  if (form.lines_are == YOLO_POLYGONS) return 0;
+  int64_t lines = form.lines;
+  memcpy(dataset->faults, faults, sizeof(faults));
+  dataset->image_count = dataset->box_count = 0;
+  if (read_labels(yolo, &form, NULL) != 0) return -1;
+  return dataset_note(dataset, yolo->error, "%s: %" PRId64 " lines with more than a box are taken for %s",
+                      yolo->annotations, lines, what[form.lines_are]);
+}
+
+static const char *without_slashes(struct yolo *yolo, const char *path) {
+  size_t size = strlen(path);
+  while (size > 1 && path[size - 1] == '/')
+    size--;
+  return yolo_copy(yolo, (struct text){path, size});
+}
+
+static int load(struct yolo *yolo, const char *annotations, const char *images, XXH3_state_t *hash) {
+  yolo->annotations = without_slashes(yolo, annotations);
+  if (yolo->annotations == NULL) return -1;
+  if (images != NULL && (yolo->images = without_slashes(yolo, images)) == NULL) return -1;
+  bool file = !folder_exists(yolo->annotations);
+  yolo->root = !file                                               ? yolo->annotations
+               : name_base(yolo->annotations) == yolo->annotations ? "."
+                                                                   : yolo_copy(yolo, name_folder(yolo->annotations));
+  if (yolo->root == NULL || find_labels(yolo) != 0) return -1;
+  if (yolo_describe(yolo->dataset, yolo->annotations, yolo->labels, &yolo->arena, &yolo->data, hash, yolo->error) != 0)
+    return -1;
+  if (collect_pictures(yolo) != 0) return -1;
+  if (parallel_for(processor_count(), (int64_t)yolo->picture_count, probe_picture, yolo, yolo->error) != 0) return -1;
+  return read_all(yolo, hash);
+}
+
+/* Picture folders outlive the reading: each text of them once. */
+static int keep_names(struct yolo *yolo) {
+  struct dataset *dataset = yolo->dataset;
+  const char *before = NULL, *copy = NULL;
+  for (int64_t i = 0; i < dataset->image_count; i++) {
+    struct dataset_image *image = &dataset->images[i];
+    if (image->folder != before) {
+      before = image->folder;
+      copy = arena_copy(&dataset->arena, before, strlen(before));
+    }
+    image->folder = copy;
+    image->file_name = arena_copy(&dataset->arena, image->file_name, strlen(image->file_name));
+    if (copy == NULL || image->file_name == NULL) return error_memory(yolo->error, strlen(before));
+  }
+  return 0;
+}
+
+static void yolo_free(struct yolo *yolo) {
+  free(yolo->data.entries);
+  free(yolo->pictures);
+  free(yolo->labels_found);
+  path_table_free(&yolo->stems);
+  path_table_free(&yolo->listed);
+  path_table_free(&yolo->known);
+  arena_free(&yolo->arena);
+}
+
 int yolo_load(struct dataset *dataset, const char *annotations, const char *images, const char *split,
               struct error *error) {
-  struct yolo yolo = {.error = error};
+  struct yolo yolo = {.dataset = dataset, .error = error, .split = split};
   XXH3_state_t *hash = XXH3_createState();
-  int status = -1;
   if (hash == NULL) return error_memory(error, sizeof(XXH128_hash_t));
   XXH3_128bits_reset(hash);
-  if (find_folders(&yolo, annotations, images, split) != 0) goto done;
-  if (yolo_names_load(dataset, annotations, yolo.labels, hash, error) != 0) goto done;
-  if (collect_pictures(&yolo) != 0) goto done;
-  if (parallel_for(processor_count(), (int64_t)yolo.count, probe_picture, &yolo, error) != 0) goto done;
-  if (read_labels(&yolo, dataset, hash) != 0) goto done;
-  dataset->hash = XXH3_128bits_digest(hash);
-  status = build_folder(dataset, yolo.images, error);
-done:
+  int status = load(&yolo, annotations, images, hash);
+  if (status == 0) dataset->hash = XXH3_128bits_digest(hash);
+  if (status == 0) status = keep_names(&yolo);
   XXH3_freeState(hash);
-  free(yolo.pictures);
-  arena_free(&yolo.arena);
+  yolo_free(&yolo);
   return status;
 }

@@ -14,7 +14,7 @@ struct yolo_entry {
 
 /* What a data.yaml, or darknet's obj.data, says of the pictures and the labels. */
 struct yolo_data {
-  const char *path; /* the root that it names, or NULL */
+  const char *path;  /* the root that it names, or NULL */
   const char *names; /* obj.data: the file of class names, or NULL */
   struct yolo_entry *entries;
   size_t entry_count, entry_capacity;
@@ -65,20 +65,24 @@ struct yolo {
   const char *images;      /* as given, or NULL */
   const char *split;       /* as given, or NULL */
   const char *labels;      /* the folder of labels that was found, or NULL: they are found by each picture's path */
+  bool apart;              /* labels are nowhere else */
+  const char *list;        /* SPLIT.txt, or NULL */
   struct yolo_data data;
   struct picture *pictures;
   size_t picture_count, picture_capacity;
   struct label *labels_found;
   size_t label_count, label_capacity;
-  struct path_table stems; /* of label files, without ".txt": index into labels_found */
+  struct path_table stems;  /* of label files, without ".txt": index into labels_found */
   struct path_table listed; /* folders whose labels are in it */
   struct path_table known;  /* pictures */
 };
 
 const char *yolo_copy(struct yolo *yolo, struct text text); /* in the arena; NULL when memory is out */
 
-/* `path` with its last folder `from` replaced; NULL when there is none or memory is out. */
-const char *yolo_replace_folder(struct arena *arena, const char *path, const char *from, const char *to);
+/* The last part of a path that is called so, or NULL; and the path with another in its place, NULL also when memory is
+ * out. */
+const char *yolo_find_part(const char *path, const char *part);
+const char *yolo_replace_part(struct arena *arena, const char *path, const char *from, const char *to);
 
 /* Adds the label files in a folder, once. */
 int yolo_list_labels(struct yolo *yolo, const char *folder, bool recursive, bool stray_counts);

@@ -15,7 +15,8 @@ const char *yolo_copy(struct yolo *yolo, struct text text) {
 
 static int add_label(struct yolo *yolo, const char *path, bool stray_counts) {
   void *items = yolo->labels_found;
-  int status = array_reserve(&items, &yolo->label_capacity, yolo->label_count + 1, sizeof(*yolo->labels_found), yolo->error);
+  int status =
+      array_reserve(&items, &yolo->label_capacity, yolo->label_count + 1, sizeof(*yolo->labels_found), yolo->error);
   yolo->labels_found = items;
   if (status != 0) return -1;
   struct text stem = {path, name_stem(path)};
@@ -39,24 +40,29 @@ int yolo_list_labels(struct yolo *yolo, const char *folder, bool recursive, bool
   return status;
 }
 
-const char *yolo_replace_folder(struct arena *arena, const char *path, const char *from, const char *to) {
-  size_t size = strlen(from);
+const char *yolo_find_part(const char *path, const char *part) {
+  size_t size = strlen(part);
   for (const char *at = path + strlen(path); at-- > path;) {
     bool begins = at == path || at[-1] == '/';
-    if (!begins || strncmp(at, from, size) != 0 || (at[size] != '/' && at[size] != '\0')) continue;
-    size_t total = strlen(path) + strlen(to) + 1;
-    char *replaced = arena_alloc(arena, total);
-    if (replaced != NULL) snprintf(replaced, total, "%.*s%s%s", (int)(at - path), path, to, at + size);
-    return replaced;
+    if (begins && strncmp(at, part, size) == 0 && (at[size] == '/' || at[size] == '\0')) return at;
   }
   return NULL;
+}
+
+const char *yolo_replace_part(struct arena *arena, const char *path, const char *from, const char *to) {
+  const char *at = yolo_find_part(path, from);
+  if (at == NULL) return NULL;
+  size_t total = strlen(path) + strlen(to) + 1;
+  char *replaced = arena_alloc(arena, total);
+  if (replaced != NULL) snprintf(replaced, total, "%.*s%s%s", (int)(at - path), path, to, at + strlen(from));
+  return replaced;
 }
 
 /* The folder of labels that belongs to a folder of pictures: images/ is labels/ there, or else one of the last folders
  * is. NULL when there is none. */
 static const char *labels_beside(struct yolo *yolo, const char *pictures) {
   enum { TRIED = 3 };
-  const char *replaced = yolo_replace_folder(&yolo->arena, pictures, "images", "labels");
+  const char *replaced = yolo_replace_part(&yolo->arena, pictures, "images", "labels");
   if (replaced != NULL) return folder_exists(replaced) ? replaced : NULL;
   struct buffer path = {0};
   const char *end = pictures + strlen(pictures), *found = NULL;
@@ -94,11 +100,13 @@ static int find_label_folders(struct yolo *yolo, const struct picture *picture, 
     if (given == NULL) return -1;
     found->folders[found->count++] = given;
   }
-  const char *beside = labels_beside(yolo, own);
-  if (beside != NULL) found->folders[found->count++] = beside;
-  found->folders[found->count++] = own;
+  if (!yolo->apart) {
+    const char *beside = labels_beside(yolo, own);
+    if (beside != NULL) found->folders[found->count++] = beside;
+    found->folders[found->count++] = own;
+  }
   for (size_t i = 0; i < found->count; i++)
-    if (list_labels(yolo, found->folders[i], false, false) != 0) return -1;
+    if (yolo_list_labels(yolo, found->folders[i], false, false) != 0) return -1;
   return 0;
 }
 
@@ -174,11 +182,18 @@ int yolo_match_labels(struct yolo *yolo, size_t *labelled) {
   return 0;
 }
 
+/* What LabelImg and Label Studio put beside the labels. */
+static bool is_list_of_classes(const char *path) {
+  const char *base = name_base(path);
+  return strcmp(base, "classes.txt") == 0 || strncmp(base, "README", strlen("README")) == 0;
+}
+
 int yolo_count_strays(struct yolo *yolo) {
   for (size_t i = 0; i < yolo->label_count; i++) {
     const struct label *label = &yolo->labels_found[i];
-    if (label->used || !label->stray_counts || name_is_note(label->path)) continue;
-    if (dataset_fault(yolo->dataset, DATASET_STRAY, yolo->error, "%s: there is no picture of that name", label->path) != 0)
+    if (label->used || !label->stray_counts || is_list_of_classes(label->path)) continue;
+    if (dataset_fault(yolo->dataset, DATASET_STRAY, yolo->error, "%s: there is no picture of that name", label->path) !=
+        0)
       return -1;
   }
   return 0;
@@ -193,9 +208,11 @@ int yolo_add_picture(struct yolo *yolo, const char *folder, const char *name) {
   if (path_table_add(&yolo->known, text_of(path), 0, yolo->error) != 0) return -1;
   if (yolo->known.count == before) return 0;
   void *items = yolo->pictures;
-  int status = array_reserve(&items, &yolo->picture_capacity, yolo->picture_count + 1, sizeof(*yolo->pictures), yolo->error);
+  int status =
+      array_reserve(&items, &yolo->picture_capacity, yolo->picture_count + 1, sizeof(*yolo->pictures), yolo->error);
   yolo->pictures = items;
-  if (status == 0) yolo->pictures[yolo->picture_count++] = (struct picture){.folder = folder, .name = name, .label = -1};
+  if (status == 0)
+    yolo->pictures[yolo->picture_count++] = (struct picture){.folder = folder, .name = name, .label = -1};
   return status;
 }
 
@@ -210,4 +227,3 @@ int yolo_add_folder(struct yolo *yolo, const char *folder, const char *labels) {
   name_list_free(&list);
   return status;
 }
-

@@ -24,7 +24,7 @@ struct shape {
   double box[4]; /* the first of them: center, width and height if it is a box */
   double last;
   struct extent polygon[2];
-  struct extent before; /* the horizontal one without the last number, when that is the confidence */
+  struct extent before;    /* the horizontal one without the last number, when that is the confidence */
   struct extent points[2]; /* of what follows the box, in pairs; points 0 0 are not there */
   bool visible;            /* of three numbers behind the box each third is 0, 1 or 2 */
 };
@@ -130,17 +130,21 @@ static enum shape_kind shape_kind(const struct yolo_form *form, const struct sha
 static int refuse_shape(struct reading *reading, const struct shape *shape) {
   const struct yolo_form *form = reading->form;
   if (form->keypoints > 0) {
-    return leave_out(reading, DATASET_BAD_BOX, "%" PRId64 " numbers after the class; with kpt_shape [%d, %d] there are 4, or %" PRId64,
+    return leave_out(reading, DATASET_BAD_BOX,
+                     "%" PRId64 " numbers after the class; with kpt_shape [%d, %d] there are 4, or %" PRId64,
                      shape->count, form->keypoints, form->dimensions, 4 + (int64_t)form->keypoints * form->dimensions);
   }
   if (shape->count == 5) {
-    return leave_out(reading, DATASET_BAD_BOX, "the fifth number %g is no confidence (0 .. 1): write rotated boxes as their four corners",
+    return leave_out(reading, DATASET_BAD_BOX,
+                     "the fifth number %g is no confidence (0 .. 1): write rotated boxes as their four corners",
                      shape->last);
   }
-  return leave_out(reading, DATASET_BAD_BOX,
-                   "%" PRId64 " numbers after the class; a box has 4 (center x, center y, width, height) and perhaps a confidence, a "
-                   "polygon 6 or more in pairs; for keypoints write kpt_shape: [number, 2 or 3] into data.yaml",
-                   shape->count);
+  return leave_out(
+      reading, DATASET_BAD_BOX,
+      "%" PRId64
+      " numbers after the class; a box has 4 (center x, center y, width, height) and perhaps a confidence, a "
+      "polygon 6 or more in pairs; for keypoints write kpt_shape: [number, 2 or 3] into data.yaml",
+      shape->count);
 }
 
 /* Whether the line's class is there, or can be made; it is left out if not. */
@@ -203,8 +207,8 @@ static int read_line(struct reading *reading, struct text line) {
 
 /* ---- a file ---- */
 
-int yolo_parse(struct dataset *dataset, const char *data, size_t size, const char *name, const struct dataset_image *picture,
-               struct yolo_form *form, struct error *error) {
+int yolo_parse(struct dataset *dataset, const char *data, size_t size, const char *name,
+               const struct dataset_image *picture, struct yolo_form *form, struct error *error) {
   if (!dataset_name_safe(picture->file_name)) {
     return error_set(error, "%s: unsafe file name \"%s\"", name, text_show(text_of(picture->file_name)).string);
   }

@@ -59,8 +59,8 @@ static int add_base(struct yolo *yolo, struct bases *bases, const char *folder, 
   return 0;
 }
 
-/* Paths are relative to the given pictures, to `own` (the list's folder), to the root that the YAML names, to the YAML's
- * folder, to a folder of that root's name in or beside it. */
+/* Paths are relative to the given pictures, to `own` (the list's folder), to the root that the YAML names, to the
+ * YAML's folder, to a folder of that root's name in or beside it. */
 static int find_bases(struct yolo *yolo, const char *own, struct bases *bases) {
   *bases = (struct bases){0};
   const char *path = yolo->data.path == NULL ? NULL : path_clean(&yolo->arena, text_of(yolo->data.path), yolo->error);
@@ -109,8 +109,8 @@ int yolo_add_list(struct yolo *yolo, const char *list) {
     if (written != NULL && name_base(written)[0] != '\0' && strcmp(name_base(written), "..") != 0) {
       status = add_listed(yolo, &bases, own, written);
     } else {
-      status = error_set(yolo->error, "%s:%d: \"%s\" cannot be the name of a picture", list, number,
-                         text_show(line).string);
+      status =
+          error_set(yolo->error, "%s:%d: \"%s\" cannot be the name of a picture", list, number, text_show(line).string);
     }
   }
   buffer_free(&file);
@@ -140,4 +140,3 @@ int yolo_add_entries(struct yolo *yolo, size_t *used) {
   }
   return 0;
 }
-

@@ -56,8 +56,8 @@ static int find_list(struct search *search, const char *folder, const char **fou
   size_t count = list.count;
   name_list_free(&list);
   if (count > 1) {
-    return error_set(search->error, "%s: %zu files *.names: which one lists the classes? Copy it to classes.txt", folder,
-                     count);
+    return error_set(search->error, "%s: %zu files *.names: which one lists the classes? Copy it to classes.txt",
+                     folder, count);
   }
   if (only != NULL) *found = path_in(search->arena, folder, only, search->error);
   return only != NULL && *found == NULL ? -1 : 0;
@@ -97,8 +97,8 @@ static int find_yaml(struct search *search, const char *folder, const char **fou
     if (names < 0) status = -1;
     if (names <= 0) continue;
     if (*found != NULL) {
-      status = error_set(search->error, "%s: %s and %s both name classes: give the one that counts (--annotations)", folder,
-                         name_base(*found), list.names[i]);
+      status = error_set(search->error, "%s: %s and %s both name classes: give the one that counts (--annotations)",
+                         folder, name_base(*found), list.names[i]);
     }
     *found = path;
   }
@@ -122,7 +122,8 @@ static int read_yaml(struct search *search, const char *path, bool root) {
   if (read_text(search, path, &text) != 0) return -1;
   XXH3_128bits_update(search->hash, text.data, text.size);
   bool named = search->dataset->category_count > 0;
-  int status = yolo_yaml_parse(named ? &ignored : search->dataset, text, path, search->arena, search->data, search->error);
+  int status =
+      yolo_yaml_parse(named ? &ignored : search->dataset, text, path, search->arena, search->data, search->error);
   dataset_free(&ignored);
   if (!root) {
     search->data->entry_count = 0;
@@ -181,7 +182,8 @@ int yolo_describe(struct dataset *dataset, const char *annotations, const char *
     yaml = name_has_suffix(annotations, yaml_suffixes);
     if (folder == NULL) status = error_memory(error, size);
     if (status == 0 && yaml) status = read_yaml(&search, annotations, true);
-    if (status == 0 && name_has_suffix(annotations, darknet_suffixes)) status = read_darknet(&search, annotations, folder);
+    if (status == 0 && name_has_suffix(annotations, darknet_suffixes))
+      status = read_darknet(&search, annotations, folder);
   }
   if (status == 0) status = search_folders(&search, folder, labels == NULL ? folder : labels, yaml);
   buffer_free(&search.file);

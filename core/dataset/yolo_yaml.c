@@ -134,8 +134,10 @@ static int number_classes(struct yaml *yaml, const yaml_node_t *node) {
 /* One path or a list of them; an empty value (null) says that there is no such split. */
 static int read_split(struct yaml *yaml, const char *split, const yaml_node_t *node) {
   if (node == NULL) return 0;
-  if (node->type == YAML_MAPPING_NODE) return node_fail(yaml, node, "a split must be a folder, a list file, or a list of them");
-  size_t count = node->type == YAML_SCALAR_NODE ? 1 : (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+  if (node->type == YAML_MAPPING_NODE)
+    return node_fail(yaml, node, "a split must be a folder, a list file, or a list of them");
+  size_t count =
+      node->type == YAML_SCALAR_NODE ? 1 : (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
   for (size_t i = 0; i < count; i++) {
     const yaml_node_t *item = node->type == YAML_SCALAR_NODE ? node : node_of(yaml, node->data.sequence.items.start[i]);
     struct text path = node_text(item);
