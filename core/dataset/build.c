@@ -81,67 +81,64 @@ int build_box(struct dataset *dataset, struct dataset_box box, struct error *err
   return 0;
 }
 
+/* NaN comes last. */
+static int compare_numbers(double a, double b) {
+  return a < b ? -1 : a > b ? 1 : (a != a) - (b != b);
+}
+
 static int compare_boxes(const void *a, const void *b) {
-  const struct dataset_box *left = *(const struct dataset_box *const *)a,
-                           *right = *(const struct dataset_box *const *)b;
-  const double of_left[] = {left->category, left->x, left->y, left->w, left->h};
-  const double of_right[] = {right->category, right->x, right->y, right->w, right->h};
-  for (size_t i = 0; i < COUNT_OF(of_left); i++) {
-    int order = memcmp(&of_left[i], &of_right[i], sizeof(double)); /* any order does, NaN included */
-    if (order != 0) return order;
-  }
-  return (left->id > right->id) - (left->id < right->id);
+  const struct dataset_box *left = a, *right = b;
+  int order = (left->category > right->category) - (left->category < right->category);
+  if (order == 0) order = compare_numbers(left->x, right->x);
+  if (order == 0) order = compare_numbers(left->y, right->y);
+  if (order == 0) order = compare_numbers(left->w, right->w);
+  if (order == 0) order = compare_numbers(left->h, right->h);
+  return order != 0 ? order : (left->id > right->id) - (left->id < right->id);
 }
 
 static bool box_repeats(const struct dataset_box *a, const struct dataset_box *b) {
   return a->category == b->category && a->x == b->x && a->y == b->y && a->w == b->w && a->h == b->h;
 }
 
-/* Sets `*repeats` to whether there are any: a look that most images end with, and with few boxes needs no memory. */
-static int mark_repeated(struct dataset_box *boxes, size_t count, bool *repeats, struct error *error) {
+/* Makes the id of each box negative that repeats an earlier one; the ids are positions in the data set, from 1. */
+static int mark_repeated(struct dataset_box *boxes, size_t count, struct error *error) {
   enum { FEW = 16 };
-  *repeats = false;
-  for (size_t i = 1; i < count && count <= FEW; i++) {
+  for (size_t i = 1; i < count && count <= FEW; i++)
     for (size_t k = 0; k < i && boxes[i].id > 0; k++)
       if (box_repeats(&boxes[i], &boxes[k])) boxes[i].id = -boxes[i].id;
-    *repeats |= boxes[i].id < 0;
-  }
   if (count <= FEW) return 0;
-  struct dataset_box **order = malloc(count * sizeof(*order));
-  if (order == NULL) return error_memory(error, count * sizeof(*order));
-  for (size_t i = 0; i < count; i++)
-    order[i] = &boxes[i];
-  qsort(order, count, sizeof(*order), compare_boxes);
-  for (size_t i = 1; i < count; i++) {
-    if (!box_repeats(order[i], order[i - 1])) continue;
-    order[i]->id = -order[i]->id;
-    *repeats = true;
-  }
-  free(order);
+  struct dataset_box *sorted = malloc(count * sizeof(*sorted));
+  if (sorted == NULL) return error_memory(error, count * sizeof(*sorted));
+  memcpy(sorted, boxes, count * sizeof(*sorted));
+  int64_t first = boxes[0].id;
+  qsort(sorted, count, sizeof(*sorted), compare_boxes);
+  for (size_t i = 1; i < count; i++)
+    if (box_repeats(&sorted[i], &sorted[i - 1])) boxes[sorted[i].id - first].id = -sorted[i].id;
+  free(sorted);
   return 0;
 }
 
 int build_drop_repeated(struct dataset *dataset, const char *source, struct error *error) {
   struct dataset_image *image = &dataset->images[dataset->image_count - 1];
-  bool repeats;
   if (image->box_count < 2) return 0;
   struct dataset_box *boxes = dataset->boxes + image->first_box;
   int32_t count = image->box_count, kept = 0;
-  if (mark_repeated(boxes, (size_t)count, &repeats, error) != 0) return -1;
-  for (int32_t i = 0; i < count && repeats; i++) {
-    if (boxes[i].id > 0) {
-      boxes[kept] = boxes[i];
-      boxes[kept].id = image->first_box + kept + 1;
-      kept++;
-    } else if (dataset_fault(dataset, DATASET_REPEATED, error, "%s: box %d (class \"%s\") is there already", source,
-                             i + 1, dataset->categories[boxes[i].category].name) != 0) {
-      return -1;
+  if (mark_repeated(boxes, (size_t)count, error) != 0) return -1;
+  for (int32_t i = 0; i < count; i++) {
+    if (boxes[i].id < 0) {
+      const char *name = dataset->categories[boxes[i].category].name;
+      if (dataset_fault(dataset, DATASET_REPEATED, error, "%s: box %d (class \"%s\") is there already", source, i + 1,
+                        name) != 0) {
+        return -1;
+      }
+      continue;
     }
+    boxes[kept] = boxes[i];
+    boxes[kept].id = image->first_box + kept + 1;
+    kept++;
   }
-  if (repeats) {
-    dataset->box_count -= count - kept;
-    image->box_count = kept;
-  }
+  dataset->box_count -= count - kept;
+  image->box_count = kept;
   return 0;
 }
 

@@ -66,7 +66,8 @@ static int coco_load(struct dataset *dataset, const char *path, const char *imag
 static const char *const json_suffixes[] = {".json", NULL};
 static const char *const xml_suffixes[] = {".xml", NULL};
 static const char *const txt_suffixes[] = {".txt", NULL};
-static const char *const yolo_suffixes[] = {".yaml", ".yml", ".data", ".txt", NULL}; /* files that describe a data set */
+static const char *const yolo_suffixes[] = {".yaml", ".yml", ".data", ".txt",
+                                            NULL}; /* files that describe a data set */
 
 /* 1: `folder` holds such a file, 0: no, -1: error. */
 static int holds(const char *folder, bool recursive, const char *const *suffixes, struct error *error) {

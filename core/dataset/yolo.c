@@ -276,19 +276,19 @@ static int load(struct yolo *yolo, const char *annotations, const char *images, 
   return read_all(yolo, hash);
 }
 
-/* Picture folders outlive the reading: each text of them once. */
+/* The names of pictures outlive the reading; those of their folders are there once each. */
 static int keep_names(struct yolo *yolo) {
   struct dataset *dataset = yolo->dataset;
   const char *before = NULL, *copy = NULL;
   for (int64_t i = 0; i < dataset->image_count; i++) {
     struct dataset_image *image = &dataset->images[i];
-    if (image->folder != before) {
+    if (copy == NULL || image->folder != before) {
       before = image->folder;
       copy = arena_copy(&dataset->arena, before, strlen(before));
     }
     image->folder = copy;
     image->file_name = arena_copy(&dataset->arena, image->file_name, strlen(image->file_name));
-    if (copy == NULL || image->file_name == NULL) return error_memory(yolo->error, strlen(before));
+    if (copy == NULL || image->file_name == NULL) return error_memory(yolo->error, PATH_SIZE);
   }
   return 0;
 }
