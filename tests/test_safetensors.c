@@ -69,7 +69,7 @@ static void test_damage(void **state) {
       {"{" TENSOR("a", "F32", "01", "0,4") "}", 4, "expected"},
       {"{" TENSOR("a", "F32", "NaN", "0,4") "}", 4, "not a whole number"},
       {"{" TENSOR("a", "F32", "\"1\"", "0,4") "}", 4, "found text in quotes"},
-      {"{" TENSOR("a", "F32", "1,", "0,4") "}", 4, "expected"},
+      {"{" TENSOR("a", "F32", "1,", "0,4") "}", 4, "a comma before"},
       {"{" TENSOR("a", "F32", "9223372036854775808", "0,4") "}", 4, "not a whole number of 64 bits"},
       {"{" TENSOR("a", "F32", "4294967296,4294967296", "0,4") "}", 4, "the shape is too large"},
       {"{" TENSOR("a", "F32", "4294967296,1073741824", "0,0") "}", 0, "the shape is too large"},

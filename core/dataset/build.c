@@ -8,20 +8,6 @@ enum { NAMED_CATEGORIES_MAX = 10000 };
 
 /* ---- names ---- */
 
-bool dataset_name_safe(const char *name) {
-  bool drive = ((name[0] | 0x20) >= 'a' && (name[0] | 0x20) <= 'z') && name[1] == ':';
-  if (drive && (name[2] == '/' || name[2] == '\\')) return false;
-  if (name[0] == '/' || name[0] == '\\') return false;
-  size_t size = 0;
-  for (const char *part = name;; part += size + 1) { /* between slashes; backslashes are some system's slashes */
-    size = strcspn(part, "/\\");
-    if (size == 2 && part[0] == '.' && part[1] == '.') return false;
-    if (part[size] == '\0') break;
-  }
-  const char *last = name_base(name);
-  return last[0] != '\0' && strcmp(last, ".") != 0;
-}
-
 const char *build_name(struct dataset *dataset, struct text name, const char *source, struct error *error) {
   size_t offset;
   if (!utf8_valid(name.data, name.size, &offset)) {
@@ -223,8 +209,8 @@ int build_sort_categories(struct dataset *dataset, struct error *error) {
 /* ---- ids ---- */
 
 struct id_slot {
-  int64_t id;
-  int64_t place; /* position + 1; 0: free */
+  int64_t value;
+  int64_t place; /* 2 * position + 2 + is_text; 0: free */
 };
 
 int id_table_open(struct id_table *table, int64_t count, uint64_t seed, struct error *error) {
@@ -235,25 +221,71 @@ int id_table_open(struct id_table *table, int64_t count, uint64_t seed, struct e
   return table->slots == NULL ? error_memory(error, slots * sizeof(struct id_slot)) : 0;
 }
 
-static struct id_slot *id_table_slot(const struct id_table *table, int64_t id) {
-  size_t at = XXH3_64bits_withSeed(&id, sizeof(id), table->seed) & table->mask;
-  while (table->slots[at].place != 0 && table->slots[at].id != id)
+static struct id_slot *id_table_slot(const struct id_table *table, struct id id) {
+  size_t at = XXH3_64bits_withSeed(&id.value, sizeof(id.value), table->seed) & table->mask;
+  while (table->slots[at].place != 0 &&
+         (table->slots[at].value != id.value || (table->slots[at].place & 1) != id.is_text))
     at = (at + 1) & table->mask;
   return &table->slots[at];
 }
 
-bool id_table_add(struct id_table *table, int64_t id, int64_t position) {
+int64_t id_table_add(struct id_table *table, struct id id, int64_t position) {
   struct id_slot *slot = id_table_slot(table, id);
-  if (slot->place != 0) return false;
-  *slot = (struct id_slot){.id = id, .place = position + 1};
-  return true;
+  if (slot->place == 0) *slot = (struct id_slot){.value = id.value, .place = 2 * position + 2 + id.is_text};
+  return slot->place / 2 - 1;
 }
 
-int64_t id_table_find(const struct id_table *table, int64_t id) {
-  return id_table_slot(table, id)->place - 1;
+int64_t id_table_find(const struct id_table *table, struct id id) {
+  return id_table_slot(table, id)->place / 2 - 1;
 }
 
 void id_table_close(struct id_table *table) {
   free(table->slots);
   *table = (struct id_table){0};
+}
+
+/* ---- texts as numbers ---- */
+
+static uint32_t *text_set_slot(const struct text_set *set, struct text text) {
+  size_t at = XXH3_64bits_withSeed(text.data, text.size, set->seed) & set->mask;
+  while (set->slots[at] != 0 && !text_equal(set->texts[set->slots[at] - 1], text))
+    at = (at + 1) & set->mask;
+  return &set->slots[at];
+}
+
+static int text_set_grow(struct text_set *set, struct error *error) {
+  size_t slots = set->slots == NULL ? 64 : 2 * (set->mask + 1);
+  uint32_t *fresh = calloc(slots, sizeof(*fresh));
+  if (fresh == NULL) return error_memory(error, slots * sizeof(*fresh));
+  if (set->slots == NULL) set->seed = (uint64_t)(uintptr_t)fresh; /* a hostile file does not know it */
+  free(set->slots);
+  set->slots = fresh;
+  set->mask = slots - 1;
+  for (size_t i = 0; i < set->count; i++)
+    *text_set_slot(set, set->texts[i]) = (uint32_t)i + 1;
+  return 0;
+}
+
+int64_t text_set_add(struct text_set *set, struct text text, struct arena *arena, struct error *error) {
+  if (set->slots == NULL || 2 * set->count > set->mask) {
+    if (text_set_grow(set, error) != 0) return -1;
+  }
+  uint32_t *slot = text_set_slot(set, text);
+  if (*slot != 0) return (int64_t)*slot - 1;
+  if (set->count == INT32_MAX) return error_set(error, "more than %d ids that are text", INT32_MAX);
+  void *items = set->texts;
+  int status = array_reserve(&items, &set->capacity, set->count + 1, sizeof(*set->texts), error);
+  set->texts = items;
+  if (status != 0) return -1;
+  const char *copy = arena_copy(arena, text.data, text.size);
+  if (copy == NULL) return error_memory(error, text.size);
+  set->texts[set->count++] = (struct text){copy, text.size};
+  *slot = (uint32_t)set->count;
+  return (int64_t)set->count - 1;
+}
+
+void text_set_free(struct text_set *set) {
+  free(set->slots);
+  free(set->texts);
+  *set = (struct text_set){0};
 }

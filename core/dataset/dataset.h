@@ -155,7 +155,7 @@ int dataset_find_pictures(struct dataset *dataset, const struct dataset_source *
  * infinities may stand for any number: in boxes they are kept, in ids and sizes they are errors, elsewhere they are
  * passed over. Calls `release(context, offset)`, when given, now and then to say that bytes before `offset` are done
  * with, so that a mapped file need not stay resident. Sets the hash, which is over the file. */
-int coco_parse(struct dataset *dataset, const char *data, size_t size, const char *name,
+int coco_parse(struct dataset *dataset, const char *data, size_t size, const char *name, enum dataset_boxes boxes,
                void (*release)(void *context, size_t offset), void *context, struct error *error);
 
 /* One VOC XML document: appends an image and its boxes, and categories not yet known. PASCAL's corners are pixels that

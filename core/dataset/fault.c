@@ -50,9 +50,14 @@ int dataset_check_faults(const struct dataset *dataset, const char *name, double
   int worst = 0;
   for (int fault = 0; fault < DATASET_FAULTS; fault++)
     if (!harmless(fault) && dataset->faults[fault].count > dataset->faults[worst].count) worst = fault;
+  const struct dataset_fault_count *most = &dataset->faults[worst];
+  if (bad == all) {
+    return error_set(error,
+                     "%s: none of the %" PRId64 " annotations can be used; most (%" PRId64 ") are %s. The first: %s",
+                     name, bad, most->count, dataset_fault_names[worst], most->first);
+  }
   return error_set(error,
                    "%s: %" PRId64 " of %" PRId64 " annotations cannot be used, more than the %g %% that "
                    "--max-bad-annotations allows; most (%" PRId64 ") are %s. The first: %s",
-                   name, bad, all, max_percent, dataset->faults[worst].count, dataset_fault_names[worst],
-                   dataset->faults[worst].first);
+                   name, bad, all, max_percent, most->count, dataset_fault_names[worst], most->first);
 }

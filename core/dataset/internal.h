@@ -38,6 +38,8 @@ struct text_shown text_show(struct text text);
 bool text_is_utf16(struct text text);
 int text_from_utf16(struct text text, const char *name, struct buffer *utf8, struct error *error);
 
+size_t utf8_put(uint8_t *out, uint32_t code); /* its bytes, up to 4 */
+
 /* A decimal number as a person or program may write it ("1", "-.5", "2e3", "nan", "Infinity"), whatever the locale, to
  * the nearest double. False when the text is anything else. */
 bool text_number(struct text text, double *value);
@@ -73,6 +75,12 @@ int build_category_named(struct dataset *dataset, struct text name, const char *
 /* Orders categories by the bytes of their names, ids being the positions. */
 int build_sort_categories(struct dataset *dataset, struct error *error);
 
+/* An id in a file: a whole number of 64 bits; or any other text, by its number in a text_set. */
+struct id {
+  int64_t value;
+  bool is_text;
+};
+
 /* Where an id stands in a list. The seed keeps a hostile file from choosing ids that collide: take it from the hash of
  * the whole file. */
 struct id_table {
@@ -82,8 +90,9 @@ struct id_table {
 };
 
 int id_table_open(struct id_table *table, int64_t count, uint64_t seed, struct error *error);
-bool id_table_add(struct id_table *table, int64_t id, int64_t position); /* false when the id is there already */
-int64_t id_table_find(const struct id_table *table, int64_t id);         /* position, or -1 */
+int64_t id_table_add(struct id_table *table, struct id id,
+                     int64_t position);                            /* where it stands: there already, or new */
+int64_t id_table_find(const struct id_table *table, struct id id); /* position, or -1 */
 void id_table_close(struct id_table *table);
 
 /* ---- path_table.c ------------------------------------------------------------------------------------------------ */
@@ -98,6 +107,26 @@ struct path_table {
 int path_table_add(struct path_table *table, struct text path, int64_t value, struct error *error);
 int64_t path_table_find(const struct path_table *table, struct text path); /* its number, or -1 */
 void path_table_free(struct path_table *table);
+
+/* Texts, each once, numbered from 0 in the order of their coming. A zeroed struct is an empty set. */
+struct text_set {
+  struct text *texts; /* each with a NUL behind it, in the arena */
+  uint32_t *slots;    /* number + 1; 0: free */
+  size_t count, capacity, mask;
+  uint64_t seed;
+};
+
+int64_t text_set_add(struct text_set *set, struct text text, struct arena *arena,
+                     struct error *error); /* number, or -1 */
+void text_set_free(struct text_set *set);
+
+/* ---- name.c ------------------------------------------------------------------------------------------------------ */
+
+/* What is left of a picture's name when it is to be looked for below some folder, in the arena: "C:\\a\\b.jpg",
+ * "/a/b.jpg",
+ * "../a/b.jpg", "http://host/a/b.jpg?size=2" and "/data/local-files/?d=a%2Fb.jpg" (Label Studio) are all "a/b.jpg".
+ * Empty when nothing is left; NULL when memory is out. */
+const char *name_relative(struct arena *arena, const char *written);
 
 /* ---- fault.c ----------------------------------------------------------------------------------------------------- */
 
@@ -191,6 +220,30 @@ const char *picture_best_folder(struct tree *tree, const struct picture_match *w
 /* Makes categories of one name one. Within `source` that is worth a note; NULL: among joined sources it is what was
  * asked for, but ids may clash. */
 int classes_unite(struct dataset *dataset, const char *source, struct error *error);
+/* ---- coco_find.c ------------------------------------------------------------------------------------------------- */
+
+/* Sets *file to the COCO file in a folder, NULL when there is none: instances_SPLIT.json before another instances*.json
+ * of that split, Roboflow's _annotations.coco.json, and any .json of that split with COCO in it; the less deep the
+ * better. Several that are as good are an error. */
+int coco_find(struct arena *arena, const char *folder, const char *split, const char **file, struct error *error);
+
+/* The folder of the pictures of a COCO file that was read: the first of those that usually have them in which one of
+ * the first pictures lies. NULL on error. */
+const char *coco_find_images(struct dataset *dataset, const char *file, struct error *error);
+
+/* ---- recognise.c ------------------------------------------------------------------------------------------------- */
+
+/* What a file is that is none of ours, and what to do with it, from its first bytes and its name; NULL: unknown. */
+const char *recognise(struct text head, const char *name);
+
+bool name_is_note(const char *name); /* README, LICENSE, requirements.txt */
+
+/* 1: it looks like COCO instances JSON. 0: no. -1: error. */
+int recognise_coco(const char *folder, const char *name, struct error *error);
+
+/* After a failure to read `path` (of a folder: files of the format): puts in the place of the message what it is, if
+ * that is known. */
+void recognise_explain(const char *path, enum dataset_format format, struct error *error);
 
 /* ---- voc.c, yolo.c ----------------------------------------------------------------------------------------------- */
 

@@ -52,13 +52,29 @@ static inline const char *skip_space(const char *at, const char *end) {
 
 /* ---- errors ---- */
 
+struct json_place json_place(const struct json *json, size_t offset) {
+  enum { LONG_LINE = 512 }; /* in which a line number finds nothing */
+  const char *at = json->begin, *end = at + offset, *newline;
+  size_t line = 1;
+  for (; (newline = memchr(at, '\n', (size_t)(end - at))) != NULL; line++)
+    at = newline + 1;
+  struct json_place place;
+  if (memchr(json->begin, '\0', offset) != NULL) { /* no text: JSON inside of something else */
+    snprintf(place.text, sizeof(place.text), ": byte %zu", offset);
+    return place;
+  }
+  int used = snprintf(place.text, sizeof(place.text), ":%zu", line);
+  if (end - at > LONG_LINE) snprintf(place.text + used, sizeof(place.text) - (size_t)used, ", byte %zu", offset);
+  return place;
+}
+
 int json_fail(struct json *json, size_t offset, const char *format, ...) {
   char message[768];
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(message, sizeof(message), format, arguments);
   va_end(arguments);
-  return error_set(json->error, "%s: byte %zu: %s", json->name, offset, message);
+  return error_set(json->error, "%s%s: %s", json->name, json_place(json, offset).text, message);
 }
 
 /* Of the number or word at `at`, for messages; 1 if there is neither. */
@@ -72,12 +88,37 @@ static size_t word_size(const char *at, const char *end) {
   return size > 0 ? size : 1;
 }
 
+static const char *before_space(const char *begin, const char *at) {
+  while (at > begin && (at[-1] == ' ' || at[-1] == '\n' || at[-1] == '\r' || at[-1] == '\t'))
+    at--;
+  return at;
+}
+
+/* What people write who do not write JSON. */
+static const char *hint_for(struct text found) {
+  if (text_equal(found, TEXT("'")))
+    return ": JSON has double quotes (Python's json.dump writes it, str and print do not)";
+  if (text_equal(found, TEXT("None")) || text_equal(found, TEXT("True")) || text_equal(found, TEXT("False")))
+    return ": that is Python, not JSON (json.dump writes it, str and print do not)";
+  if (text_equal(found, TEXT("nan")) || text_equal(found, TEXT("inf")))
+    return ": JSON in Python's way has NaN and Infinity";
+  if (text_equal(found, TEXT("/")) || text_equal(found, TEXT("#"))) return ": JSON has no comments";
+  return "";
+}
+
 static int fail_expected(struct json *json, const char *at, const char *what) {
   size_t offset = (size_t)(at - json->begin);
+  if (at == json->end && json->end == text_without_bom((struct text){json->begin, offset}).data)
+    return json_fail(json, offset, "the file is empty");
   if (at == json->end) return json_fail(json, offset, "the file ends where %s should follow: is it cut off?", what);
   if (*at == '"') return json_fail(json, offset, "expected %s, found text in quotes", what);
+  if (*at == '}' || *at == ']') {
+    const char *before = before_space(json->begin, at);
+    if (before > json->begin && before[-1] == ',')
+      return json_fail(json, offset, "a comma before \"%c\": take the comma out", *at);
+  }
   struct text found = {at, word_size(at, json->end)};
-  return json_fail(json, offset, "expected %s, found \"%s\"", what, text_show(found).string);
+  return json_fail(json, offset, "expected %s, found \"%s\"%s", what, text_show(found).string, hint_for(found));
 }
 
 static int fail_depth(struct json *json, const char *at) {
@@ -90,7 +131,7 @@ static const char *scan_word(struct json *json, const char *at, const char *word
   size_t size = strlen(word);
   for (size_t i = 0; i < size; i++) {
     if (at + i < json->end && at[i] == word[i]) continue;
-    fail_expected(json, at + i, word);
+    fail_expected(json, at + i == json->end ? json->end : at, word);
     return NULL;
   }
   return at + size;
@@ -384,19 +425,6 @@ int json_next_element(struct json *json) {
   return next(json, ']', "\",\" or \"]\"");
 }
 
-static size_t utf8_put(char *out, uint32_t code) {
-  if (code < 0x80) {
-    out[0] = (char)code;
-    return 1;
-  }
-  size_t tail = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-  static const unsigned char lead[] = {0, 0xC0, 0xE0, 0xF0};
-  out[0] = (char)(lead[tail] | code >> (6 * tail));
-  for (size_t i = 1; i <= tail; i++)
-    out[i] = (char)(0x80 | (code >> (6 * (tail - i)) & 0x3F));
-  return tail + 1;
-}
-
 /* What scan_string has passed, without its escapes; never longer than the source. */
 static int decode(struct json *json, struct text *text) {
   const char *at = text->data, *end = at + text->size;
@@ -416,7 +444,7 @@ static int decode(struct json *json, struct text *text) {
         code = 0x10000 + ((code & 0x3FF) << 10) + ((uint32_t)unicode_escape(at, end) & 0x3FF);
         at += 6;
       }
-      out += utf8_put(out, code);
+      out += utf8_put((uint8_t *)out, code);
     }
   }
   *text = (struct text){start, (size_t)(out - start)};
@@ -444,8 +472,14 @@ int json_string(struct json *json, const char *what, struct text *text) {
   return escaped ? decode(json, text) : 0;
 }
 
-/* Leaves the number's text, `at` behind it. */
-static int number_text(struct json *json, const char *what, struct text *text) {
+char json_peek(struct json *json) {
+  json->at = skip_space(json->at, json->end);
+  if (json->at == json->end) return '\0';
+  char first = *json->at;
+  return is_digit(first) || first == '-' || first == 'N' || first == 'I' ? '0' : first;
+}
+
+int json_number_text(struct json *json, const char *what, struct text *text) {
   json->at = skip_space(json->at, json->end);
   const char *at = json->at;
   if (at == json->end || !(is_digit(*at) || *at == '-' || *at == 'N' || *at == 'I')) {
@@ -459,7 +493,7 @@ static int number_text(struct json *json, const char *what, struct text *text) {
 
 int json_number(struct json *json, const char *what, double *value) {
   struct text text;
-  if (number_text(json, what, &text) != 0) return -1;
+  if (json_number_text(json, what, &text) != 0) return -1;
   char last = text.data[text.size - 1]; // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): set on success
   if (last == 'N') {
     *value = NAN;
@@ -471,11 +505,17 @@ int json_number(struct json *json, const char *what, double *value) {
   return 0;
 }
 
+bool json_whole(struct text number, int64_t *value) {
+  char last =
+      number.data[number.size - 1]; // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): a number's text
+  return last <= '9' && decimal_integer(number, value); /* else it is NaN or Infinity */
+}
+
 int json_integer(struct json *json, const char *what, int64_t *value) {
   struct text text;
-  if (number_text(json, what, &text) != 0) return -1;
-  char last = text.data[text.size - 1]; // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): set on success
-  if (last <= '9' && decimal_integer(text, value)) return 0;
-  return json_fail(json, (size_t)(text.data - json->begin),
-                   "expected %s, found %s, which is not a whole number of 64 bits", what, text_show(text).string);
+  size_t offset = json_offset(json);
+  if (json_number_text(json, what, &text) != 0) return -1;
+  if (json_whole(text, value)) return 0;
+  return json_fail(json, offset, "expected %s, found %s, which is not a whole number of 64 bits", what,
+                   text_show(text).string);
 }

@@ -9,7 +9,7 @@
  *   json_finish(&json);                                 nothing but white space may follow
  *   json_close(&json);
  *
- * Functions return 0, or -1 with a message "FILE: byte N: what was expected".
+ * Functions return 0, or -1 with a message "FILE:LINE: what was expected".
  */
 #ifndef JIGSAW_CORE_DATASET_JSON_H
 #define JIGSAW_CORE_DATASET_JSON_H
@@ -47,12 +47,24 @@ int json_array(struct json *json, const char *what);
 int json_next_member(struct json *json, struct text *key);
 int json_next_element(struct json *json);
 
-int json_number(struct json *json, const char *what, double *value);     /* NaN and infinities included */
-int json_integer(struct json *json, const char *what, int64_t *value);   /* 12.0 and 1e3 are integers */
-int json_string(struct json *json, const char *what, struct text *text); /* UTF-8; may hold NUL (\u0000) */
+int json_number(struct json *json, const char *what, double *value); /* NaN and infinities included */
+int json_integer(struct json *json, const char *what, int64_t *value);
+int json_string(struct json *json, const char *what, struct text *text);      /* UTF-8; may hold NUL (\u0000) */
+int json_number_text(struct json *json, const char *what, struct text *text); /* as it is written */
+bool json_whole(struct text number, int64_t *value); /* 12.0 and 1e3 too; false: not of 64 bits */
 int json_skip(struct json *json);
 
+/* How the next value begins: { [ " t f n, 0 for a number, NUL at the end of the file, or what should not be there. */
+char json_peek(struct json *json);
+
 size_t json_offset(const struct json *json); /* of the next value, white space passed */
+
+/* ":LINE", to follow the name of the file; ":LINE, byte N" in a line that is too long to look through; ": byte N"
+ * behind what is no text. Reads the file from its start. */
+struct json_place {
+  char text[64];
+};
+struct json_place json_place(const struct json *json, size_t offset);
 int json_fail(struct json *json, size_t offset, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #endif

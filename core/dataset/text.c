@@ -43,7 +43,7 @@ bool text_is_utf16(struct text text) {
   return (a == 0) != (b == 0) && (text.data[2] == 0) == (a == 0) && (text.data[3] == 0) == (b == 0);
 }
 
-static size_t utf8_put(uint8_t *out, uint32_t code) {
+size_t utf8_put(uint8_t *out, uint32_t code) {
   static const uint8_t lead[] = {0, 0xC0, 0xE0, 0xF0};
   if (code < 0x80) {
     out[0] = (uint8_t)code;
