@@ -8,7 +8,7 @@
 #define JIGSAW_JIGSAW_GENERATE_H
 
 #include "jigsaw/assemble.h"
-#include "jigsaw/extract.h"
+#include "jigsaw/quota.h"
 
 struct jig_generate_options {
   struct jig_extract_options extract;
@@ -23,28 +23,34 @@ struct jig_generate_options {
 
 /* What sampling found, over all shards. */
 struct jig_totals {
-  int64_t images, images_without_samples, images_broken, image_bytes, samples, store_bytes;
+  int64_t images, images_without_samples, images_broken, images_turned, images_upright, image_bytes, samples,
+      store_bytes;
   struct jig_sample_counts counts;
   int64_t groups[JIG_GROUPS];
   int64_t (*labels)[JIG_GROUPS]; /* samples per label (background last) and group */
   int32_t label_count;
-  char broken[1024]; /* the first broken images and why, a line each */
+  struct buffer broken; /* the broken images and why, a line each, in order */
 };
 
 int jig_totals_init(struct jig_totals *totals, const struct dataset *dataset, struct error *error);
 void jig_totals_add(struct jig_totals *totals, const struct jig_totals *more);
 void jig_totals_free(struct jig_totals *totals);
 
-/* Counts only: opens every image's header, writes nothing. */
+/* Fails when more than max_bad percent of the images are broken. */
+int jig_check_broken(const struct jig_totals *totals, double max_bad, struct error *error);
+
+/* Counts only: opens every image's header, writes nothing, and stops at no broken image. */
 int jig_dry_run(const struct dataset *dataset, const struct jig_generate_options *options, struct progress *progress,
                 struct jig_totals *totals, struct error *error);
 
 /* Writes FOLDER/shards. What is already there and whole stays: the caller answers for its being of the same data set
- * and options. Fails when more than max_bad percent of the images are broken. */
+ * and options. Fails when more than max_bad percent of the images are broken; FOLDER/broken.txt then lists those that
+ * were met. */
 int jig_write_shards(const struct dataset *dataset, const struct jig_generate_options *options, const char *folder,
                      struct progress *progress, struct error *error);
 
-/* Writes FOLDER/dataset.json from the shards; `options` is recorded in it (borrowed). Fills `totals`. */
+/* Writes FOLDER/dataset.json from the shards, and broken.txt if there are broken images; `options` is recorded in it
+ * (borrowed). Fills `totals`. */
 int jig_write_dataset_json(const struct dataset *dataset, const struct jig_generate_options *options,
                            const char *folder, const cJSON *recorded, struct jig_totals *totals, struct error *error);
 
@@ -69,7 +75,8 @@ int jig_preview_check(const struct jig_template *template, int count, const char
 int jig_preview(const struct jig_assembler *assembler, int count, const char *path, struct error *error);
 
 /* The numbers a person wants to see at the end. `seconds` 0: no rates. */
-void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct jig_totals *totals, double seconds);
+void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct jig_generate_options *options,
+                       const struct jig_totals *totals, double seconds);
 void jig_print_shortage(FILE *stream, const struct jig_assembler *assembler);
 
 #endif

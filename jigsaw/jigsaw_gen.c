@@ -13,7 +13,7 @@ enum { OPTION_COUNT = 48 };
 struct arguments {
   struct option table[OPTION_COUNT];
   size_t option_count;
-  const char *out, *template, *preview, *check;
+  const char *out, *template, *preview, *check, *broken_list;
   struct option_list annotations, images, split, ignore_classes, rename_classes;
   struct dataset_source sources[OPTION_LIST_MAX]; /* annotations->count of them */
   struct dataset_options reading;
@@ -28,6 +28,7 @@ struct arguments {
 static const char *const formats[] = {"auto", "coco", "voc", "yolo", NULL};
 static const char *const boxes[] = {"check", "xywh", "xyxy", "relative", NULL};
 static const char *const shifts[] = {"uniform", "symmetric", "full", NULL};
+static const char *const froms[] = {"any", "same", NULL};
 static const char *const sizes[] = {"positives", "uniform", NULL};
 static const char *const ious[] = {"box", "crop", NULL};
 static const char *const crowds[] = {"avoid", "ignore", "use", NULL};
@@ -35,11 +36,11 @@ static const char *const fits[] = {"pad", "warp", "resize", NULL};
 
 /* What the output does not depend on, or what is recorded by content (the annotations). */
 static const char *const not_identity[] = {
-    "annotations", "images",    "out",           "check",   "toy",
-    "workers",     "preview",   "preview-count", "dry-run", "quiet",
-    "split",       "overwrite", "format",        "max-bad", "max-bad-annotations"};
+    "annotations",         "images",     "out",   "check", "toy",       "workers", "preview",
+    "preview-count",       "dry-run",    "quiet", "split", "overwrite", "format",  "max-bad",
+    "max-bad-annotations", "broken-list"};
 
-static const char *const products[] = {"dataset.json", "shards", "jigsaws", NULL};
+static const char *const products[] = {"dataset.json", "broken.txt", "shards", "jigsaws", NULL};
 
 static const char usage[] =
     "usage: jigsaw-gen --annotations FILE|DIR --images DIR --out DIR [option ...]\n"
@@ -72,8 +73,9 @@ static void make_options(struct arguments *a) {
        "leave these out (skip, exclude): neither samples nor background", 0, 0, NULL},
       {OPTION_LIST, "rename-classes", &a->rename_classes, "OLD=NEW,..",
        "rename classes; those of one name become one (merge, map)", 0, 0, NULL},
-      {OPTION_FLAG, "exif", &g->extract.exif, NULL, "boxes are annotated on pictures turned by EXIF orientation", 0, 0,
-       NULL},
+      {OPTION_SWITCH, "exif", &g->extract.exif, NULL,
+       "boxes are on pictures turned by EXIF orientation; auto: YOLO's are, others where the size tells", 0, 0,
+       option_switch},
       {OPTION_REAL, "max-bad", &g->max_bad, "PERCENT", "broken images that are skipped before giving up", 0, 100, NULL},
       {OPTION_REAL, "max-bad-annotations", &a->reading.max_bad_annotations, "PERCENT",
        "annotations left out as unusable before giving up (ten always may)", 0, 100, NULL},
@@ -83,6 +85,8 @@ static void make_options(struct arguments *a) {
       {OPTION_REAL, "context", &s->context, "X", "largest growth of a box's sides; 1: tight crops", 1, 3, NULL},
       {OPTION_CHOICE, "context-shift", &s->context_shift, NULL, "how a box's corners move outward", 0, 0, shifts},
       {OPTION_REAL, "negatives", &s->negatives, "R", "background samples per box", 0, 10, NULL},
+      {OPTION_CHOICE, "negatives-from", &s->negatives_from, NULL,
+       "any: pictures with room have more for those without; same: never", 0, 0, froms},
       {OPTION_CHOICE, "negative-size", &s->negative_size, NULL, "where their sizes come from", 0, 0, sizes},
       {OPTION_CHOICE, "negative-iou", &s->negative_iou, NULL, "what they must have IoU 0 with", 0, 0, ious},
       {OPTION_INT, "negative-attempts", &s->negative_attempts, "N", "places tried before one is given up", 1, 1e6,
@@ -109,6 +113,8 @@ static void make_options(struct arguments *a) {
       {OPTION_TEXT, "preview", &a->preview, "FILE.png", "draw a contact sheet of jigsaws", 0, 0, NULL},
       {OPTION_INT, "preview-count", &a->preview_count, "N", "jigsaws on it", 1, 400, NULL},
       {OPTION_FLAG, "dry-run", &a->dry_run, NULL, "count only, write nothing", 0, 0, NULL},
+      {OPTION_TEXT, "broken-list", &a->broken_list, "FILE.txt", "list the broken images there (--out has broken.txt)",
+       0, 0, NULL},
       {OPTION_TEXT, "check", &a->check, "DIR", "verify a finished store instead", 0, 0, NULL},
       {OPTION_INT, "toy", &a->toy, "N", "write N built-in scenes (COCO) to --out instead", 1, 999999, NULL},
       {OPTION_FLAG, "quiet", &a->quiet, NULL, "no progress, no summary", 0, 0, NULL},
@@ -253,10 +259,11 @@ static int make_toy(const struct arguments *a, struct error *error) {
   if (toy_write(a->out, a->toy, a->generate.extract.sample.seed, a->generate.workers, &progress, error)) return -1;
   progress_finish(&progress);
   if (!a->quiet) {
-    fprintf(stderr,
-            "scenes in %s; next:\n  jigsaw-gen --annotations %s/annotations/instances.json --images %s/images "
-            "--out STORE --preview preview.png\n",
-            a->out, a->out, a->out);
+    line_print(stderr, "scenes in %s; next:", a->out);
+    line_print(stderr,
+               "  jigsaw-gen --annotations %s/annotations/instances.json --images %s/images --out STORE --preview "
+               "preview.png",
+               a->out, a->out);
   }
   return 0;
 }
@@ -264,8 +271,15 @@ static int make_toy(const struct arguments *a, struct error *error) {
 static int check_store(const struct arguments *a, struct error *error) {
   struct progress progress = {.stream = chatter(a)};
   if (jig_check(a->check, a->generate.workers, &progress, stdout, error)) return -1;
-  printf("%s is whole\n", a->check);
+  line_print(stdout, "%s is whole", a->check);
   return 0;
+}
+
+/* Where the user wants it; the store has its own. */
+static int write_broken_list(const struct arguments *a, const struct jig_totals *totals, struct error *error) {
+  if (!a->broken_list) return 0;
+  return file_write_beside(a->broken_list, totals->broken.data ? totals->broken.data : (const uint8_t *)"",
+                           totals->broken.size, error);
 }
 
 static int dry_run(const struct arguments *a, const struct dataset *dataset, struct error *error) {
@@ -275,8 +289,10 @@ static int dry_run(const struct arguments *a, const struct dataset *dataset, str
   int result = jig_dry_run(dataset, &a->generate, &progress, &totals, error);
   if (result == 0) {
     progress_finish(&progress);
-    jig_print_summary(stdout, dataset, &totals, 0);
+    jig_print_summary(stdout, dataset, &a->generate, &totals, 0);
+    result = write_broken_list(a, &totals, error);
   }
+  if (result == 0) result = jig_check_broken(&totals, a->generate.max_bad, error);
   jig_totals_free(&totals);
   return result;
 }
@@ -320,7 +336,8 @@ static int check_totals(const struct jig_totals *totals, struct error *error) {
                      (long long)totals->counts.boxes);
   }
   return error_set(error, "all %lld images are broken; is --images the right folder? The first: %.*s",
-                   (long long)totals->images, (int)strcspn(totals->broken, "\n"), totals->broken);
+                   (long long)totals->images, (int)strcspn((const char *)totals->broken.data, "\n"),
+                   (const char *)totals->broken.data);
 }
 
 /* When the output folder is there (the preview may go into it), and nothing else is. */
@@ -348,14 +365,15 @@ static int finish_store(const struct arguments *a, const struct dataset *dataset
     if (result == 0) progress_finish(&progress);
   }
   if (result == 0) result = write_preview(a, store, error);
+  if (result == 0) result = write_broken_list(a, &totals, error);
   if (result == 0) result = record_facts(run, a, &totals, jigsaws, error);
   if (result == 0) result = run_finish(run, error);
   if (result == 0) result = jig_assembler_init(&assembler, store, &a->generate.assemble, error);
   if (result == 0 && !a->quiet) {
-    jig_print_summary(stdout, dataset, &totals, seconds);
+    jig_print_summary(stdout, dataset, &a->generate, &totals, seconds);
     jig_print_shortage(stdout, &assembler);
-    if (jigsaws > 0) printf("  jigsaws   %lld in %s/jigsaws\n", (long long)jigsaws, a->out);
-    if (a->preview) printf("  preview   %s\n", a->preview);
+    if (jigsaws > 0) line_print(stdout, "  jigsaws   %lld in %s/jigsaws", (long long)jigsaws, a->out);
+    if (a->preview) line_print(stdout, "  preview   %s", a->preview);
   }
   jig_store_close(store);
   jig_totals_free(&totals);
@@ -371,10 +389,10 @@ static int generate(struct arguments *a, const struct dataset *dataset, struct e
   int result = check_preview(a, error);
   if (result == 0 && run.finished) {
     struct jig_store *store;
-    if (!a->quiet) fprintf(stderr, "%s is complete already; --check verifies it\n", a->out);
+    if (!a->quiet) line_print(stderr, "%s is complete already; --check verifies it", a->out);
     result = jig_store_open(&store, a->out, error);
     if (result == 0) result = write_preview(a, store, error);
-    if (result == 0 && a->preview && !a->quiet) fprintf(stderr, "preview in %s\n", a->preview);
+    if (result == 0 && a->preview && !a->quiet) line_print(stderr, "preview in %s", a->preview);
     jig_store_close(store);
   } else if (result == 0) {
     progress_start(&progress, chatter(a), "sampling", "img", dataset->image_count);
@@ -391,11 +409,11 @@ static int generate(struct arguments *a, const struct dataset *dataset, struct e
 
 static void print_reading(const struct arguments *a, const struct dataset *dataset, double seconds) {
   if (a->quiet) return;
-  fprintf(stderr, "%s: %s, %lld images, %lld boxes, %lld classes, read in %.2f s\n", source_name(a),
-          a->annotations.count == 1 ? formats[dataset->format] : "joined", (long long)dataset->image_count,
-          (long long)dataset->box_count, (long long)dataset->category_count, seconds);
+  line_print(stderr, "%s: %s, %lld images, %lld boxes, %lld classes, read in %.2f s", source_name(a),
+             a->annotations.count == 1 ? formats[dataset->format] : "joined", (long long)dataset->image_count,
+             (long long)dataset->box_count, (long long)dataset->category_count, seconds);
   for (size_t i = 0; i < dataset->note_count; i++) {
-    fprintf(stderr, "note: %s\n", dataset->notes[i]);
+    line_print(stderr, "note: %s", dataset->notes[i]);
   }
 }
 
@@ -415,22 +433,25 @@ static int run_dataset(struct arguments *a, struct error *error) {
   return result;
 }
 
+static int fail(const struct error *error, int status) {
+  /* On a terminal an unfinished progress line may stand there. */
+  fprintf(stderr, "%sjigsaw-gen: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", error->message);
+  return status;
+}
+
 int main(int argc, char **argv) {
   struct arguments arguments = default_arguments();
   struct error error = {0};
   make_options(&arguments);
   enum options_result parsed =
       options_begin(arguments.table, arguments.option_count, "jigsaw-gen", usage, argc, argv, stdout, &error);
-  if (parsed == OPTIONS_HELP || parsed == OPTIONS_VERSION) return argc == 1 ? 2 : 0;
-  if (parsed != OPTIONS_OK || finish_arguments(&arguments, &error)) {
-    fprintf(stderr, "jigsaw-gen: %s\n", error.message);
-    return 2;
+  if (parsed == OPTIONS_HELP || parsed == OPTIONS_VERSION) {
+    return stdout_close(&error) ? fail(&error, 1) : argc == 1 ? 2 : 0;
   }
+  if (parsed != OPTIONS_OK || finish_arguments(&arguments, &error)) return fail(&error, 2);
   int result = arguments.check      ? check_store(&arguments, &error)
                : arguments.toy >= 0 ? make_toy(&arguments, &error)
                                     : run_dataset(&arguments, &error);
-  if (result == 0) return 0;
-  /* On a terminal an unfinished progress line may stand there. */
-  fprintf(stderr, "%sjigsaw-gen: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", error.message);
-  return 1;
+  if (result == 0) result = stdout_close(&error);
+  return result ? fail(&error, 1) : 0;
 }

@@ -55,7 +55,7 @@ int jig_preview_check(const struct jig_template *template, int count, const char
     return error_set(error, "%s: not a regular file; choose another name for the preview", path);
   }
   struct file_writer trial;
-  if (file_create(&trial, path, error)) return -1;
+  if (file_create_beside(&trial, path, error)) return -1;
   file_abandon(&trial);
   return 0;
 }
@@ -79,7 +79,7 @@ int jig_preview(const struct jig_assembler *assembler, int count, const char *pa
     }
   }
   if (result == 0) result = image_encode_png(&sheet, &png, error);
-  if (result == 0) result = file_write_all(path, png.data, png.size, error);
+  if (result == 0) result = file_write_beside(path, png.data, png.size, error);
   buffer_free(&png);
   jig_scratch_free(&scratch);
   image_free(&canvas);

@@ -166,9 +166,26 @@ static int find_taken(const struct dataset *dataset, int64_t image, int width, i
   return rect_tree_build(taken, error);
 }
 
+/* Whether two rectangles share more than half of what they cover together. */
+static bool mostly_same(struct rect a, struct rect b) {
+  int64_t right = a.x + a.w < b.x + b.w ? a.x + a.w : b.x + b.w, left = a.x > b.x ? a.x : b.x;
+  int64_t bottom = a.y + a.h < b.y + b.h ? a.y + a.h : b.y + b.h, top = a.y > b.y ? a.y : b.y;
+  if (right <= left || bottom <= top) return false;
+  int64_t shared = (right - left) * (bottom - top);
+  return 3 * shared > (int64_t)a.w * a.h + (int64_t)b.w * b.h;
+}
+
+static bool is_new(const struct jig_samples *samples, size_t positives, struct rect candidate) {
+  for (size_t i = positives; i < samples->count; i++) {
+    if (mostly_same(samples->items[i].rect, candidate)) return false;
+  }
+  return true;
+}
+
+/* `apart`: the place in `samples` from which on it must not be mostly the same as another. */
 static bool find_negative(const struct dataset *dataset, int width, int height,
-                          const struct jig_sample_options *options, struct rng *rng, const struct rect_tree *taken,
-                          struct rect *negative) {
+                          const struct jig_sample_options *options, struct rng *rng, const struct jig_samples *samples,
+                          size_t apart, struct rect *negative) {
   for (int64_t attempt = 0; attempt < options->negative_attempts; attempt++) {
     struct rect candidate = {0};
     if (options->negative_size == JIG_SIZE_UNIFORM) {
@@ -180,7 +197,7 @@ static bool find_negative(const struct dataset *dataset, int width, int height,
     if (candidate.w > width || candidate.h > height) continue;
     candidate.x = (int)rng_below(rng, (uint64_t)(width - candidate.w) + 1);
     candidate.y = (int)rng_below(rng, (uint64_t)(height - candidate.h) + 1);
-    if (rect_tree_meets(taken, candidate)) continue;
+    if (rect_tree_meets(&samples->taken, candidate) || !is_new(samples, apart, candidate)) continue;
     *negative = candidate;
     return true;
   }
@@ -219,13 +236,9 @@ struct jig_survey jig_survey(const struct dataset *dataset, const struct jig_sam
   return survey;
 }
 
-int jig_sample_image(const struct dataset *dataset, int64_t image, int width, int height,
-                     const struct jig_sample_options *options, struct jig_samples *samples,
-                     struct jig_sample_counts *counts, struct error *error) {
-  const struct dataset_image *entry = &dataset->images[image];
-  struct rng rng;
-  rng_init(&rng, options->seed, RNG_SAMPLE, 0, (uint64_t)image);
-  samples->count = 0;
+static int draw_positives(const struct dataset *dataset, const struct dataset_image *entry, int width, int height,
+                          const struct jig_sample_options *options, struct rng *rng, struct jig_samples *samples,
+                          struct jig_sample_counts *counts, struct error *error) {
   for (int32_t i = 0; i < entry->box_count; i++) {
     const struct dataset_box *box = &dataset->boxes[entry->first_box + i];
     struct rect pixels = jig_pixel_box(box, width, height);
@@ -235,27 +248,54 @@ int jig_sample_image(const struct dataset *dataset, int64_t image, int width, in
       counts->dropped[reason]++;
       continue;
     }
-    struct rect crop = add_context(options, &rng, pixels, width, height);
+    struct rect crop = add_context(options, rng, pixels, width, height);
     struct jig_sample positive = make_positive(box, crop, width, height, counts);
     if (append_sample(samples, &positive, error)) return -1;
   }
+  counts->positives += (int64_t)samples->count;
+  return 0;
+}
+
+int jig_sample_image(const struct dataset *dataset, int64_t image, int width, int height,
+                     const struct jig_sample_options *options, int64_t more, struct jig_samples *samples,
+                     struct jig_sample_counts *counts, struct error *error) {
+  enum { OWN, FOR_OTHERS }; /* the streams of random numbers */
+  const struct dataset_image *entry = &dataset->images[image];
+  struct rng rng;
+  rng_init(&rng, options->seed, RNG_SAMPLE, OWN, (uint64_t)image);
+  samples->count = 0;
+  if (draw_positives(dataset, entry, width, height, options, &rng, samples, counts, error)) return -1;
   size_t positives = samples->count;
   double wanted = (double)positives * options->negatives;
   int64_t negatives = (int64_t)floor(wanted);
   negatives += rng_uniform(&rng) < wanted - (double)negatives; /* the fraction, on average */
-  if (negatives > 0 && find_taken(dataset, image, width, height, options, samples, error)) return -1;
+  if (entry->incomplete) {
+    counts->negatives_given_up += negatives;
+    return 0;
+  }
+  if (negatives + more > 0 && find_taken(dataset, image, width, height, options, samples, error)) return -1;
   for (int64_t i = 0; i < negatives; i++) {
     struct jig_sample negative = {.category = -1};
-    if (entry->incomplete ||
-        !find_negative(dataset, width, height, options, &rng, &samples->taken, &negative.rect)) {
+    if (!find_negative(dataset, width, height, options, &rng, samples, SIZE_MAX, &negative.rect)) {
       counts->negatives_given_up++;
       continue;
     }
     if (append_sample(samples, &negative, error)) return -1;
     counts->negatives++;
   }
-  counts->positives += (int64_t)positives;
+  rng_init(&rng, options->seed, RNG_SAMPLE, FOR_OTHERS, (uint64_t)image);
+  for (int64_t i = 0; i < more; i++) {
+    struct jig_sample negative = {.category = -1};
+    if (!find_negative(dataset, width, height, options, &rng, samples, positives, &negative.rect)) break;
+    if (append_sample(samples, &negative, error)) return -1;
+    counts->negatives++;
+    counts->negatives_made_up++;
+  }
   return 0;
+}
+
+int64_t jig_negatives_wanted(const struct jig_sample_options *options, int64_t positives) {
+  return (int64_t)floor((double)positives * options->negatives + 0.5);
 }
 
 void jig_samples_free(struct jig_samples *samples) {

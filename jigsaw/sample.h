@@ -37,6 +37,10 @@ enum jig_negative_iou {
   JIG_IOU_BOX,  /* IoU 0 with the annotated boxes */
   JIG_IOU_CROP, /* with the enlarged positives, too */
 };
+enum jig_negatives_from {
+  JIG_FROM_ANY,  /* what a picture has no room for is made up in others, see quota.h */
+  JIG_FROM_SAME, /* each picture has one for so many of its own boxes, or none */
+};
 enum jig_crowd {
   JIG_CROWD_AVOID,  /* a negative must not touch a crowd region */
   JIG_CROWD_IGNORE, /* it may */
@@ -48,6 +52,7 @@ struct jig_sample_options {
   double context;            /* largest growth of a side, 2 in the paper; 1: tight crops */
   int context_shift;         /* enum jig_context_shift */
   double negatives;          /* per positive; 0.1 in the paper */
+  int negatives_from;        /* enum jig_negatives_from */
   int negative_size;         /* enum jig_negative_size */
   int negative_iou;          /* enum jig_negative_iou */
   int64_t negative_attempts; /* rectangles tried before a negative is given up */
@@ -111,12 +116,18 @@ struct jig_survey {
 
 struct jig_survey jig_survey(const struct dataset *dataset, const struct jig_sample_options *options);
 
-/* Draws the samples of image number `image` of the data set, positives in box order, then negatives. Depends on nothing
- * but the options, the data set, `image` and the true size of the picture. Adds to `counts`; replaces what `samples`
- * held. */
+/* Draws the samples of image number `image` of the data set: positives in box order, then its own share of negatives,
+ * then up to `more` negatives for other pictures, which stop at the first that finds no place. Those must not meet
+ * another negative of the picture by an IoU of more than 1/2: a picture is full at some time. Depends on nothing but
+ * the options, the data set, `image`, `more` and the true size of the picture, and with a larger `more` the first ones
+ * stay the same. Adds to `counts`; replaces what `samples` held. */
 int jig_sample_image(const struct dataset *dataset, int64_t image, int width, int height,
-                     const struct jig_sample_options *options, struct jig_samples *samples,
+                     const struct jig_sample_options *options, int64_t more, struct jig_samples *samples,
                      struct jig_sample_counts *counts, struct error *error);
+
+/* Negatives that so many positives ask for. */
+int64_t jig_negatives_wanted(const struct jig_sample_options *options, int64_t positives);
+
 void jig_samples_free(struct jig_samples *samples);
 
 #endif

@@ -14,23 +14,24 @@ static void print_bytes(FILE *stream, int64_t bytes) {
   fprintf(stream, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
 }
 
-/* At most `columns` letters of a name, padded to so many (0: all of it); what would break the line is a "?". */
+/* At most `columns` letters of a name, padded to so many (0: all of it); what a terminal should not have is a "?". */
 static void print_name(FILE *stream, const char *name, int columns) {
+  char tame[512];
   int used = 0;
-  for (; *name; name++) {
-    unsigned char byte = (unsigned char)*name;
-    bool first = (byte & 0xc0) != 0x80; /* of a letter's bytes in UTF-8 */
+  snprintf(tame, sizeof tame, "%s", name);
+  text_tame(tame);
+  for (const char *at = tame; *at; at++) {
+    bool first = ((unsigned char)*at & 0xc0) != 0x80; /* of a letter's bytes in UTF-8 */
     if (first && used++ == columns && columns > 0) break;
-    fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, stream);
+    fputc(*at, stream);
   }
   if (used < columns) fprintf(stream, "%*s", columns - used, "");
 }
 
 /* Boxes that only a mistake makes: where the first of each kind is. */
-static void print_first_drops(FILE *stream, const struct dataset *dataset) {
+static void print_first_drops(FILE *stream, const struct dataset *dataset, const struct jig_sample_options *options) {
   static const enum jig_drop mistakes[] = {JIG_DROP_NON_FINITE, JIG_DROP_SWAPPED, JIG_DROP_EMPTY, JIG_DROP_OUTSIDE};
-  const struct jig_sample_options options = jig_sample_defaults();
-  struct jig_survey survey = jig_survey(dataset, &options);
+  struct jig_survey survey = jig_survey(dataset, options);
   for (size_t i = 0; i < COUNT_OF(mistakes); i++) {
     if (survey.dropped[mistakes[i]] == 0) continue;
     const struct dataset_image *image = &dataset->images[survey.first_image[mistakes[i]]];
@@ -41,7 +42,8 @@ static void print_first_drops(FILE *stream, const struct dataset *dataset) {
   }
 }
 
-static void print_boxes(FILE *stream, const struct dataset *dataset, const struct jig_sample_counts *counts) {
+static void print_boxes(FILE *stream, const struct dataset *dataset, const struct jig_sample_options *options,
+                        const struct jig_sample_counts *counts) {
   int64_t dropped = 0;
   for (int i = 0; i < JIG_DROPS; i++) {
     dropped += counts->dropped[i];
@@ -56,10 +58,38 @@ static void print_boxes(FILE *stream, const struct dataset *dataset, const struc
     if (dropped == 0) fputc(')', stream);
   }
   fputc('\n', stream);
-  print_first_drops(stream, dataset);
+  print_first_drops(stream, dataset, options);
+}
+
+static void print_negatives(FILE *stream, const struct jig_sample_options *options,
+                            const struct jig_sample_counts *counts) {
+  int64_t missing = counts->negatives_given_up;
+  if (options->negatives_from == JIG_FROM_ANY) {
+    missing = jig_negatives_wanted(options, counts->positives) - counts->negatives;
+  }
   fprintf(stream, "  negatives %lld", (long long)counts->negatives);
   if (counts->negatives > 0) fprintf(stream, " (1 : %.1f)", (double)counts->positives / (double)counts->negatives);
-  fprintf(stream, ", %lld given up for want of room\n", (long long)counts->negatives_given_up);
+  if (counts->negatives_made_up > 0) {
+    fprintf(stream, ", %lld of them made up for pictures without room", (long long)counts->negatives_made_up);
+  }
+  if (missing > 0) fprintf(stream, ", %lld given up for want of room", (long long)missing);
+  fputc('\n', stream);
+}
+
+/* What cannot be seen where the size is the same: whose pixels the boxes are on. */
+static void print_orientations(FILE *stream, const struct jig_totals *totals) {
+  int64_t stored = totals->images_turned - totals->images_upright;
+  if (totals->images_turned == 0) return;
+  fprintf(stream, "  exif      %lld with an EXIF orientation; boxes are taken to be on the ",
+          (long long)totals->images_turned);
+  if (totals->images_upright == 0) {
+    fprintf(stream, "stored pixels; --exif if they were drawn on the upright picture\n");
+  } else if (stored == 0) {
+    fprintf(stream, "upright pictures\n");
+  } else {
+    fprintf(stream, "upright picture for %lld, on the stored pixels for %lld; --exif on|off decides for all\n",
+            (long long)totals->images_upright, (long long)stored);
+  }
 }
 
 static int64_t label_total(const struct jig_totals *totals, int32_t label) {
@@ -125,7 +155,22 @@ static void print_classes(FILE *stream, const struct dataset *dataset, const str
   if (totals->counts.negatives > 0) print_label(stream, "background", totals, categories);
 }
 
-void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct jig_totals *totals, double seconds) {
+static void print_broken(FILE *stream, const struct jig_totals *totals) {
+  enum { SHOWN = 20 };
+  const char *line = (const char *)totals->broken.data, *end = line + totals->broken.size;
+  for (int i = 0; i < SHOWN && line < end; i++) {
+    int length = (int)strcspn(line, "\n");
+    fprintf(stream, "    %.*s\n", length, line);
+    line += length + 1;
+  }
+  if (totals->images_broken > SHOWN) {
+    fprintf(stream, "    and %lld more\n", (long long)totals->images_broken - SHOWN);
+  }
+}
+
+void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct jig_generate_options *options,
+                       const struct jig_totals *totals, double seconds) {
+  const struct jig_sample_options *sample = &options->extract.sample;
   fprintf(stream, "\n  images    %lld, %lld without samples, %lld broken", (long long)totals->images,
           (long long)totals->images_without_samples, (long long)totals->images_broken);
   if (totals->image_bytes > 0) {
@@ -133,10 +178,10 @@ void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct
     print_bytes(stream, totals->image_bytes);
   }
   fputc('\n', stream);
-  for (const char *line = totals->broken; *line; line = strchr(line, '\n') + 1) {
-    fprintf(stream, "    %.*s\n", (int)strcspn(line, "\n"), line);
-  }
-  print_boxes(stream, dataset, &totals->counts);
+  print_broken(stream, totals);
+  print_orientations(stream, totals);
+  print_boxes(stream, dataset, sample, &totals->counts);
+  print_negatives(stream, sample, &totals->counts);
   double all = totals->samples > 0 ? (double)totals->samples / 100 : 1;
   fprintf(stream, "  samples   %lld", (long long)totals->samples);
   for (int group = 0; group < JIG_GROUPS; group++) {

@@ -14,6 +14,8 @@ void jig_totals_add(struct jig_totals *total, const struct jig_totals *more) {
   total->images += more->images;
   total->images_without_samples += more->images_without_samples;
   total->images_broken += more->images_broken;
+  total->images_turned += more->images_turned;
+  total->images_upright += more->images_upright;
   total->samples += more->samples;
   jig_sample_counts_add(&total->counts, &more->counts);
   for (int group = 0; group < JIG_GROUPS; group++) {
@@ -26,17 +28,8 @@ void jig_totals_add(struct jig_totals *total, const struct jig_totals *more) {
 
 void jig_totals_free(struct jig_totals *totals) {
   free(totals->labels);
+  buffer_free(&totals->broken);
   *totals = (struct jig_totals){0};
-}
-
-static void add_broken(struct jig_totals *totals, const char *text, size_t size) {
-  size_t used = strlen(totals->broken), room = sizeof totals->broken - used - 1;
-  if (size > room) {
-    size = room; /* whole lines only */
-    while (size > 0 && text[size - 1] != '\n')
-      size--;
-  }
-  memcpy(totals->broken + used, text, size);
 }
 
 static int add_shard(struct jig_totals *totals, const struct file_map *index, struct error *error) {
@@ -45,6 +38,8 @@ static int add_shard(struct jig_totals *totals, const struct file_map *index, st
   totals->images += head->images;
   totals->images_without_samples += head->images_without_samples;
   totals->images_broken += head->images_broken;
+  totals->images_turned += head->images_turned;
+  totals->images_upright += head->images_upright;
   totals->image_bytes += head->image_bytes;
   totals->samples += (int64_t)head->record_count;
   totals->store_bytes += (int64_t)(head->shard_size + index->size);
@@ -55,8 +50,10 @@ static int add_shard(struct jig_totals *totals, const struct file_map *index, st
     totals->groups[records[i].group]++;
     totals->labels[label][records[i].group]++;
   }
-  add_broken(totals, (const char *)index->data + (index->size - head->text_size), head->text_size);
-  return 0;
+  struct buffer *broken = &totals->broken;
+  if (buffer_append(broken, index->data + (index->size - head->text_size), head->text_size, error)) return -1;
+  bool ended = broken->size == 0 || broken->data[broken->size - 1] == '\n';
+  return ended ? 0 : buffer_append(broken, "\n", 1, error);
 }
 
 static cJSON *hash_json(XXH128_hash_t hash) {
@@ -122,6 +119,7 @@ static cJSON *boxes_json(const struct jig_sample_counts *counts) {
   }
   cJSON_AddNumberToObject(object, "negatives", (double)counts->negatives);
   cJSON_AddNumberToObject(object, "negatives_given_up", (double)counts->negatives_given_up);
+  cJSON_AddNumberToObject(object, "negatives_made_up", (double)counts->negatives_made_up);
   return object;
 }
 
@@ -129,9 +127,19 @@ static cJSON *images_json(const struct jig_totals *totals) {
   cJSON *object = cJSON_CreateObject();
   cJSON_AddNumberToObject(object, "annotated", (double)totals->images);
   cJSON_AddNumberToObject(object, "broken", (double)totals->images_broken);
+  cJSON_AddNumberToObject(object, "with_orientation", (double)totals->images_turned);
+  cJSON_AddNumberToObject(object, "taken_upright", (double)totals->images_upright);
   cJSON_AddNumberToObject(object, "without_samples", (double)totals->images_without_samples);
   cJSON_AddNumberToObject(object, "bytes", (double)totals->image_bytes);
   return object;
+}
+
+/* FOLDER/broken.txt, when there is anything to list; what an attempt left there that gave up is gone then. */
+static int write_broken(const char *folder, const struct buffer *broken, struct error *error) {
+  char path[PATH_SIZE];
+  if (path_format(path, error, "%s/broken.txt", folder)) return -1;
+  if (broken->size > 0) return file_write_all(path, broken->data, broken->size, error);
+  return file_remove_tree(path, error);
 }
 
 int jig_write_dataset_json(const struct dataset *dataset, const struct jig_generate_options *options,
@@ -145,6 +153,7 @@ int jig_write_dataset_json(const struct dataset *dataset, const struct jig_gener
   for (int64_t i = 0; result == 0 && i < count; i++) {
     result = take_shard(folder, i, totals, images, shards, error);
   }
+  if (result == 0) result = write_broken(folder, &totals->broken, error);
   if (result == 0) {
     bool background = options->background && totals->counts.negatives > 0;
     cJSON_AddStringToObject(json, "format", "jigsaw sample store 2");

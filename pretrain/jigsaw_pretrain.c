@@ -163,7 +163,7 @@ static int export(const struct arguments *a, struct error *error) {
   enum weights_layout layout;
   if (!a->export) return 0;
   if (parse_layout(a->export, &layout, error) || pretrain_export(a->options.out, layout, path, error)) return -1;
-  if (!a->quiet) fprintf(stderr, "exported to %s\n", path);
+  if (!a->quiet) line_print(stderr, "exported to %s", path);
   return 0;
 }
 
@@ -175,7 +175,7 @@ static int train(const struct arguments *a, struct error *error) {
     if (!a->quiet) fprintf(stderr, "stopped; the same command goes on\n");
     return EXIT_STOPPED;
   case PRETRAIN_COMPLETE:
-    if (!a->quiet) fprintf(stderr, "%s is complete already\n", a->options.out);
+    if (!a->quiet) line_print(stderr, "%s is complete already", a->options.out);
     break;
   case PRETRAIN_DONE:
     break;
@@ -189,7 +189,11 @@ int main(int argc, char **argv) {
   make_options(&arguments);
   enum options_result parsed =
       options_begin(arguments.table, arguments.option_count, "jigsaw-pretrain", usage, argc, argv, stdout, &error);
-  if (parsed == OPTIONS_HELP || parsed == OPTIONS_VERSION) return argc == 1 ? 2 : 0;
+  if (parsed == OPTIONS_HELP || parsed == OPTIONS_VERSION) {
+    if (stdout_close(&error) == 0) return argc == 1 ? 2 : 0;
+    fprintf(stderr, "jigsaw-pretrain: %s\n", error.message);
+    return EXIT_FAILURE;
+  }
   if (parsed != OPTIONS_OK || finish_arguments(&arguments, &error)) {
     fprintf(stderr, "jigsaw-pretrain: %s\n", error.message);
     return 2;

@@ -212,7 +212,7 @@ static void check_image(const struct scene *scene, int64_t image, const struct j
   const struct dataset_image *entry = &scene->images[image];
   struct jig_sample_counts before = *counts, expected = {0};
   struct error error;
-  assert_ok(jig_sample_image(&scene->dataset, image, entry->width, entry->height, options, samples, counts, &error),
+  assert_ok(jig_sample_image(&scene->dataset, image, entry->width, entry->height, options, 0, samples, counts, &error),
             error);
   for (int i = 0; i < entry->box_count; i++) {
     const struct dataset_box *box = &scene->boxes[entry->first_box + i];
@@ -266,9 +266,9 @@ static void test_every_sample(void **state) {
     for (int64_t i = 0; i < scene.dataset.image_count; i++) {
       int width = scene.images[i].width, height = scene.images[i].height;
       check_image(&scene, i, &options, &samples, &counts);
-      assert_ok(jig_sample_image(&scene.dataset, i, width, height, &options, &again, &other, &error), error);
+      assert_ok(jig_sample_image(&scene.dataset, i, width, height, &options, 0, &again, &other, &error), error);
       assert_true(samples_equal(&samples, &again));
-      assert_ok(jig_sample_image(&scene.dataset, i, width, height, &reseeded, &again, &other, &error), error);
+      assert_ok(jig_sample_image(&scene.dataset, i, width, height, &reseeded, 0, &again, &other, &error), error);
       bool free = samples.count > 4 && options.context >= 2 && options.context_shift == JIG_SHIFT_UNIFORM;
       changeable += free;
       changed += free && !samples_equal(&samples, &again);
@@ -314,15 +314,15 @@ static void test_given_up(void **state) {
   struct jig_sample_counts counts = {0};
   struct error error;
   options.negatives = 7;
-  assert_ok(jig_sample_image(&scene.dataset, 0, 60, 40, &options, &samples, &counts, &error), error);
+  assert_ok(jig_sample_image(&scene.dataset, 0, 60, 40, &options, 0, &samples, &counts, &error), error);
   assert_int_equal(samples.count, 1);
   assert_int_equal(counts.negatives_given_up, 7);
   scene.boxes[0] = (struct dataset_box){.id = 1, .x = 30, .y = 20, .w = 4, .h = 4};
-  assert_ok(jig_sample_image(&scene.dataset, 0, 60, 40, &options, &samples, &counts, &error), error);
+  assert_ok(jig_sample_image(&scene.dataset, 0, 60, 40, &options, 0, &samples, &counts, &error), error);
   assert_int_equal(samples.count, 8);
   assert_int_equal(counts.negatives_given_up, 7);
   scene.images[0].incomplete = true; /* an object that could not be read may lie anywhere */
-  assert_ok(jig_sample_image(&scene.dataset, 0, 60, 40, &options, &samples, &counts, &error), error);
+  assert_ok(jig_sample_image(&scene.dataset, 0, 60, 40, &options, 0, &samples, &counts, &error), error);
   assert_int_equal(samples.count, 1);
   assert_int_equal(counts.negatives_given_up, 14);
   jig_samples_free(&samples);
@@ -358,7 +358,7 @@ static void test_rounded_labels(void **state) {
     start_scene(&scene, side[0], side[1], 1);
     scene.boxes[0] = (struct dataset_box){
         .x = middle[0] - length[0] / 2, .y = middle[1] - length[1] / 2, .w = length[0], .h = length[1]};
-    assert_ok(jig_sample_image(&scene.dataset, 0, side[0], side[1], &options, &samples, &counts, &error), error);
+    assert_ok(jig_sample_image(&scene.dataset, 0, side[0], side[1], &options, 0, &samples, &counts, &error), error);
     assert_int_equal(samples.count, 1);
     const struct rect *rect = &samples.items[0].rect;
     assert_true(rect->x == low[0] && rect->x + rect->w == high[0] && rect->y == low[1] && rect->y + rect->h == high[1]);
@@ -412,7 +412,7 @@ static void sample_one(struct scene *scene, uint64_t seed, struct jig_sample_opt
                        struct jig_samples *samples, struct jig_sample_counts *counts) {
   struct error error;
   options->seed = seed;
-  assert_ok(jig_sample_image(&scene->dataset, 0, scene->images[0].width, scene->images[0].height, options, samples,
+  assert_ok(jig_sample_image(&scene->dataset, 0, scene->images[0].width, scene->images[0].height, options, 0, samples,
                              counts, &error),
             error);
 }

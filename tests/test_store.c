@@ -118,7 +118,7 @@ static void break_picture(struct rng *rng, struct scenery *scenery, struct datas
   }
 }
 
-static void make_picture(struct rng *rng, struct scenery *scenery, int number, bool exif) {
+static void make_picture(struct rng *rng, struct scenery *scenery, int number, enum jig_exif exif) {
   struct dataset_image *image = &scenery->images[number];
   struct image picture = random_picture(rng);
   struct buffer png = {0};
@@ -126,12 +126,15 @@ static void make_picture(struct rng *rng, struct scenery *scenery, int number, b
   char path[96];
   bool jpeg = chance(rng, 0.8);
   int orientation = below(rng, 9);
-  bool turned = exif && jpeg && orientation >= 5;
+  bool said = exif == JIG_EXIF_AUTO && chance(rng, 0.3), sized = chance(rng, 0.7);
+  bool told_by_size = exif == JIG_EXIF_AUTO && sized && picture.width != picture.height && chance(rng, 0.5);
+  bool turned = (exif == JIG_EXIF_ON || said || told_by_size) && jpeg && orientation >= 5;
   int width = turned ? picture.height : picture.width, height = turned ? picture.width : picture.height;
   snprintf(scenery->names[number], sizeof scenery->names[number], "%d.%s", number, jpeg ? "jpg" : "png");
   snprintf(path, sizeof path, "%s/%s", scenery->folder, scenery->names[number]);
   *image = (struct dataset_image){.id = 3 * number + 1, .file_name = scenery->names[number], .folder = scenery->folder};
-  if (chance(rng, 0.7)) image->width = width, image->height = height;
+  image->upright = said;
+  if (sized) image->width = width, image->height = height;
   random_boxes(rng, scenery, image, width, height);
   if (jpeg) {
     write_jpeg(rng, &picture, orientation, path);
@@ -144,7 +147,7 @@ static void make_picture(struct rng *rng, struct scenery *scenery, int number, b
   image_free(&picture);
 }
 
-static void make_scenery(struct rng *rng, struct scenery *scenery, bool exif) {
+static void make_scenery(struct rng *rng, struct scenery *scenery, enum jig_exif exif) {
   scenery->broken = 0;
   for (int i = 0; i < CATEGORIES; i++) {
     scenery->categories[i] = (struct dataset_category){.id = 10 - i, .name = &"cat\0dog\0owl"[4 * i]};
@@ -185,8 +188,16 @@ static struct image turn(const struct image *stored, int orientation) {
   return upright;
 }
 
+/* The orientation that boxes are annotated in. */
+static int annotated_orientation(const struct dataset_image *image, const struct image_info *info, enum jig_exif exif) {
+  bool fits = image->width == info->width && image->height == info->height;
+  bool turned_fits = image->width == info->height && image->height == info->width;
+  bool told = info->orientation >= 5 && turned_fits && !fits;
+  return exif == JIG_EXIF_ON || (exif == JIG_EXIF_AUTO && (image->upright || told)) ? info->orientation : 1;
+}
+
 /* False for a picture that cannot be read. `lossless`: its samples are the source's own pixels. */
-static bool read_upright(const struct dataset *dataset, int64_t number, bool exif, struct image *upright,
+static bool read_upright(const struct dataset *dataset, int64_t number, enum jig_exif exif, struct image *upright,
                          int *orientation, bool *lossless) {
   struct buffer bytes = {0};
   struct image_info info;
@@ -197,7 +208,7 @@ static bool read_upright(const struct dataset *dataset, int64_t number, bool exi
   bool sound = file_read(&bytes, path, &error) == 0 && image_probe(bytes.data, bytes.size, &info, &error) == 0;
   if (sound) {
     struct image stored = {0};
-    *orientation = exif ? info.orientation : 1;
+    *orientation = annotated_orientation(image, &info, exif);
     *lossless = info.format == IMAGE_JPEG;
     if (*lossless) {
       stored = reference_decode(bytes.data, bytes.size);
@@ -239,6 +250,7 @@ struct inspection {
   const struct dataset *dataset;
   const struct jig_generate_options *options;
   const struct jig_store *store;
+  struct jig_quota quota;
   struct rng rng;
   struct image picture, whole, part;
   int orientation;
@@ -296,13 +308,14 @@ static void check_pixels(struct inspection *look, const struct jig_sample *sampl
 static void check_image(struct inspection *look, int64_t image, struct jig_samples *samples,
                         struct jig_sample_counts *counts) {
   struct error error;
-  if (!read_upright(look->dataset, image, look->options->extract.exif, &look->picture, &look->orientation,
-                    &look->lossless)) {
+  if (!read_upright(look->dataset, image, (enum jig_exif)look->options->extract.exif, &look->picture,
+                    &look->orientation, &look->lossless)) {
     look->broken++;
     return;
   }
   assert_ok(jig_sample_image(look->dataset, image, look->picture.width, look->picture.height,
-                             &look->options->extract.sample, samples, counts, &error),
+                             &look->options->extract.sample, jig_quota_more(&look->quota, image), samples, counts,
+                             &error),
             error);
   for (size_t i = 0; i < samples->count; i++) {
     assert_true(look->next < jig_store_count(look->store));
@@ -354,6 +367,7 @@ static void inspect(const struct dataset *dataset, const struct jig_generate_opt
   struct jig_sample_counts counts = {0};
   struct error error;
   rng_init(&look.rng, seed, RNG_TEST, 9, 0);
+  assert_ok(jig_quota_plan(&look.quota, dataset, &options->extract, 1, &error), error);
   for (int64_t i = 0; i < dataset->image_count; i++) {
     check_image(&look, i, &samples, &counts);
   }
@@ -372,6 +386,7 @@ static void inspect(const struct dataset *dataset, const struct jig_generate_opt
   print_message("%lld samples of %lld pictures, %lld broken\n", (long long)look.next, (long long)dataset->image_count,
                 (long long)look.broken);
   jig_samples_free(&samples);
+  jig_quota_free(&look.quota);
   image_free(&look.whole);
   image_free(&look.part);
   jig_store_close((struct jig_store *)look.store);
@@ -385,16 +400,17 @@ static void test_made_pictures(void **state) {
   struct scenery *scenery = reference_memory(sizeof *scenery);
   char store[96];
   test_scratch(scenery->folder);
-  for (uint64_t round = 0; round < 4; round++) {
+  for (uint64_t round = 0; round < 6; round++) {
     struct rng rng;
     struct error error;
     struct jig_generate_options options = store_options(seed + round);
     rng_init(&rng, seed, RNG_TEST, 0, round);
-    options.extract.exif = round % 2;
-    options.background = round % 3;
+    options.extract.exif = round % 3;
+    options.extract.sample.negatives_from = round % 2;
+    options.background = round != 4;
     options.max_bad = 100;
     options.extract.sample.negatives = 0.5;
-    make_scenery(&rng, scenery, options.extract.exif);
+    make_scenery(&rng, scenery, (enum jig_exif)options.extract.exif);
     snprintf(store, sizeof store, "%s/store", scenery->folder);
     write_store(&scenery->dataset, &options, store);
     inspect(&scenery->dataset, &options, store, seed, scenery->broken);

@@ -36,6 +36,7 @@ int error_set(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 int error_system(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 int error_context(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 int error_memory(struct error *error, size_t bytes);
+void error_hint(struct error *error, const char *text); /* appends "; text" */
 
 #ifdef __clang_analyzer__ /* sees one file at a time, and would follow paths on which these return 0 */
 #define error_set(error, ...) ((error_set)(error, __VA_ARGS__), -1)
@@ -47,8 +48,23 @@ int error_memory(struct error *error, size_t bytes);
 /* Checked a * b + c; false on overflow. Sizes that come from a file go through it. */
 bool size_muladd(size_t a, size_t b, size_t c, size_t *result);
 
+/* ---- text.c: text that came from outside ------------------------------------------------------------------------- */
+
 /* Whether bytes[0..size) is well-formed UTF-8 without NUL; `*offset` (may be NULL) is the first offending byte. */
 bool utf8_valid(const char *bytes, size_t size, size_t *offset);
+
+/* The length of the character that `text` begins with if a terminal may have it as it is: well-formed UTF-8, no control
+ * character (C0, DEL, C1, line separators), and none that turns the direction of writing. Else 0. */
+size_t utf8_harmless(const char *text, size_t left);
+
+/* Makes a "?" of whatever is not harmless, in place. Messages of struct error are tame. */
+void text_tame(char *text);
+
+/* Prints one line, tame whatever the arguments hold; the newline is not part of the format. */
+void line_print(FILE *stream, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* At the end of a tool: fails when what was printed on standard output did not all get where it should. */
+int stdout_close(struct error *error);
 
 /* ---- arena.c: many small allocations that die together ----------------------------------------------------------- */
 
@@ -138,17 +154,31 @@ struct file_writer {
 };
 
 int file_create(struct file_writer *writer, const char *path, struct error *error);
+
+/* The same where a folder is not ours alone: the temporary takes a name that nothing has (PATH.0.tmp, ...). */
+int file_create_beside(struct file_writer *writer, const char *path, struct error *error);
 int file_write(struct file_writer *writer, const void *bytes, size_t size, struct error *error);
 int file_printf(struct file_writer *writer, struct error *error, const char *format, ...) PRINTF_LIKE(3, 4);
 int file_commit(struct file_writer *writer, struct error *error); /* also when it fails the writer is closed */
 void file_abandon(struct file_writer *writer);                    /* removes PATH.tmp; does nothing after a commit */
 XXH128_hash_t file_hash(const struct file_writer *writer);
 
+/* A place in the file to go back to: what was written since then is taken back. */
+struct file_mark {
+  int64_t size;
+  XXH3_state_t *hash; /* owned */
+};
+
+int file_mark_set(struct file_mark *mark, const struct file_writer *writer, struct error *error);
+int file_rewind(struct file_writer *writer, const struct file_mark *mark, struct error *error);
+void file_mark_free(struct file_mark *mark);
+
 /* The XXH3-128 of a whole file. */
 int file_digest(const char *path, XXH128_hash_t *digest, struct error *error);
 
 /* One call for small files. */
 int file_write_all(const char *path, const void *bytes, size_t size, struct error *error);
+int file_write_beside(const char *path, const void *bytes, size_t size, struct error *error);
 int file_write_json(const char *path, const cJSON *json, struct error *error); /* indented, final newline */
 int file_read_json(const char *path, cJSON **json, struct error *error);       /* free with cJSON_Delete */
 
@@ -217,9 +247,11 @@ enum option_kind {
   OPTION_AUTO_REAL,
   OPTION_TEXT,
   OPTION_LIST,
-  OPTION_CHOICE
+  OPTION_CHOICE,
+  OPTION_SWITCH, /* a choice among "auto", "on", "off", in this order, that may be given as a flag, too */
 };
 enum { OPTION_AUTO = -1 };
+extern const char *const option_switch[];
 
 /* The values of an option that may be given several times, in order. */
 enum { OPTION_LIST_MAX = 256 };

@@ -9,12 +9,10 @@
 #undef error_context
 #undef error_memory
 
-/* Names of files may hold anything: a message stays one line, and commands no terminal. */
+/* Names of files may hold anything. */
 PRINTF_LIKE(2, 0) static void write_message(struct error *error, const char *format, va_list arguments) {
   vsnprintf(error->message, sizeof error->message, format, arguments);
-  for (char *at = error->message; *at; at++) {
-    if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = '?';
-  }
+  text_tame(error->message);
 }
 
 int error_set(struct error *error, const char *format, ...) {
@@ -49,7 +47,8 @@ static const char *system_hint(int code) {
 
 /* What is wrong with a path is a fact about what was asked for. */
 static bool is_machine(int code) {
-  return code != ENOENT && code != ENOTDIR && code != EISDIR && code != ELOOP && code != ENAMETOOLONG;
+  return code != ENOENT && code != ENOTDIR && code != EISDIR && code != ELOOP && code != ENAMETOOLONG &&
+         code != ENXIO && code != ENODEV; /* a socket or a device where a file should be */
 }
 
 int error_system(struct error *error, const char *format, ...) {
@@ -72,6 +71,7 @@ int error_context(struct error *error, const char *format, ...) {
   va_end(arguments);
   size_t used = strlen(error->message);
   snprintf(error->message + used, sizeof error->message - used, ": %s", inner.message);
+  text_tame(error->message); /* what was cut off may have been half a character */
   return -1;
 }
 
@@ -81,33 +81,11 @@ int error_memory(struct error *error, size_t bytes) {
   return -1;
 }
 
+void error_hint(struct error *error, const char *text) {
+  size_t used = strlen(error->message);
+  snprintf(error->message + used, sizeof error->message - used, "; %s", text);
+}
+
 bool size_muladd(size_t a, size_t b, size_t c, size_t *result) {
   return !__builtin_mul_overflow(a, b, result) && !__builtin_add_overflow(*result, c, result);
-}
-
-/* The length of the well-formed sequence at `s` (Unicode 15, table 3-7), or 0. */
-static size_t utf8_sequence(const unsigned char *s, size_t left) {
-  unsigned char c = s[0];
-  if (c < 0x80) return c != 0;
-  size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-  if (c < 0xc2 || c > 0xf4 || left < length) return 0;
-  unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-  unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-  if (s[1] < low || s[1] > high) return 0;
-  for (size_t i = 2; i < length; i++) {
-    if ((s[i] & 0xc0) != 0x80) return 0;
-  }
-  return length;
-}
-
-bool utf8_valid(const char *bytes, size_t size, size_t *offset) {
-  for (size_t i = 0; i < size;) {
-    size_t length = utf8_sequence((const unsigned char *)bytes + i, size - i);
-    if (length == 0) {
-      if (offset) *offset = i;
-      return false;
-    }
-    i += length;
-  }
-  return true;
 }

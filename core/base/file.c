@@ -13,10 +13,17 @@
 
 enum { PENDING_SIZE = 256 << 10 };
 
+/* Opening never waits for somebody to write into a FIFO; the caller refuses what is no regular file. */
+static int open_for_reading(const char *path, struct error *error) {
+  int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0) error_system(error, "%s: cannot open", path);
+  return fd;
+}
+
 int file_map_open(struct file_map *map, const char *path, struct error *error) {
   *map = (struct file_map){0};
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return error_system(error, "%s: cannot open", path);
+  int fd = open_for_reading(path, error);
+  if (fd < 0) return -1;
   struct stat status;
   int result = 0;
   if (fstat(fd, &status)) {
@@ -44,8 +51,8 @@ void file_map_close(struct file_map *map) {
 
 int file_read(struct buffer *buffer, const char *path, struct error *error) {
   buffer->size = 0;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return error_system(error, "%s: cannot open", path);
+  int fd = open_for_reading(path, error);
+  if (fd < 0) return -1;
   struct stat status;
   int result = -1;
   if (fstat(fd, &status)) {
@@ -89,24 +96,51 @@ static void writer_close(struct file_writer *writer) {
   *writer = (struct file_writer){.fd = -1};
 }
 
-int file_create(struct file_writer *writer, const char *path, struct error *error) {
+static int writer_open(struct file_writer *writer, const char *path, struct error *error) {
   *writer = (struct file_writer){.fd = -1};
   writer->path = strdup(path);
-  writer->temporary = concatenate(path, ".tmp");
   writer->pending = malloc(PENDING_SIZE);
   writer->hash = XXH3_createState();
-  if (!writer->path || !writer->temporary || !writer->pending || !writer->hash) {
+  if (!writer->path || !writer->pending || !writer->hash) {
     writer_close(writer);
     return error_memory(error, PENDING_SIZE);
   }
   XXH3_128bits_reset(writer->hash);
-  writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (writer->fd < 0) {
-    error_system(error, "%s: cannot create", writer->temporary);
-    writer_close(writer);
-    return -1;
-  }
   return 0;
+}
+
+/* Opens PATH + suffix as the temporary; false, with errno, when it cannot be. */
+static bool open_temporary(struct file_writer *writer, const char *suffix, int flags) {
+  free(writer->temporary);
+  writer->temporary = concatenate(writer->path, suffix);
+  if (!writer->temporary) {
+    errno = ENOMEM;
+    return false;
+  }
+  writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
+  return writer->fd >= 0;
+}
+
+static int create_failed(struct file_writer *writer, struct error *error) {
+  error_system(error, "%s: cannot create", writer->temporary ? writer->temporary : writer->path);
+  writer_close(writer);
+  return -1;
+}
+
+int file_create(struct file_writer *writer, const char *path, struct error *error) {
+  if (writer_open(writer, path, error)) return -1;
+  return open_temporary(writer, ".tmp", O_TRUNC) ? 0 : create_failed(writer, error);
+}
+
+int file_create_beside(struct file_writer *writer, const char *path, struct error *error) {
+  if (writer_open(writer, path, error)) return -1;
+  for (int i = 0; i < 1000; i++) {
+    char suffix[32];
+    snprintf(suffix, sizeof suffix, ".%d.tmp", i);
+    if (open_temporary(writer, suffix, O_EXCL)) return 0;
+    if (errno != EEXIST) break;
+  }
+  return create_failed(writer, error);
 }
 
 static int write_fully(const struct file_writer *writer, const uint8_t *bytes, size_t size, struct error *error) {
@@ -189,6 +223,34 @@ XXH128_hash_t file_hash(const struct file_writer *writer) {
   return XXH3_128bits_digest(writer->hash);
 }
 
+int file_mark_set(struct file_mark *mark, const struct file_writer *writer, struct error *error) {
+  if (!mark->hash) mark->hash = XXH3_createState();
+  if (!mark->hash) return error_memory(error, 0);
+  XXH3_copyState(mark->hash, writer->hash);
+  mark->size = writer->size;
+  return 0;
+}
+
+int file_rewind(struct file_writer *writer, const struct file_mark *mark, struct error *error) {
+  int64_t written = writer->size - (int64_t)writer->pending_size;
+  if (mark->size >= written) {
+    writer->pending_size = (size_t)(mark->size - written);
+  } else {
+    writer->pending_size = 0;
+    if (ftruncate(writer->fd, mark->size) || lseek(writer->fd, mark->size, SEEK_SET) < 0) {
+      return error_system(error, "%s: cannot go back", writer->path);
+    }
+  }
+  writer->size = mark->size;
+  XXH3_copyState(writer->hash, mark->hash);
+  return 0;
+}
+
+void file_mark_free(struct file_mark *mark) {
+  XXH3_freeState(mark->hash);
+  *mark = (struct file_mark){0};
+}
+
 int file_digest(const char *path, XXH128_hash_t *digest, struct error *error) {
   struct file_map map;
   if (file_map_open(&map, path, error)) return -1;
@@ -197,14 +259,22 @@ int file_digest(const char *path, XXH128_hash_t *digest, struct error *error) {
   return 0;
 }
 
-int file_write_all(const char *path, const void *bytes, size_t size, struct error *error) {
-  struct file_writer writer;
-  if (file_create(&writer, path, error)) return -1;
-  if (file_write(&writer, bytes, size, error)) {
-    file_abandon(&writer);
+static int write_whole(struct file_writer *writer, const void *bytes, size_t size, struct error *error) {
+  if (file_write(writer, bytes, size, error)) {
+    file_abandon(writer);
     return -1;
   }
-  return file_commit(&writer, error);
+  return file_commit(writer, error);
+}
+
+int file_write_all(const char *path, const void *bytes, size_t size, struct error *error) {
+  struct file_writer writer;
+  return file_create(&writer, path, error) ? -1 : write_whole(&writer, bytes, size, error);
+}
+
+int file_write_beside(const char *path, const void *bytes, size_t size, struct error *error) {
+  struct file_writer writer;
+  return file_create_beside(&writer, path, error) ? -1 : write_whole(&writer, bytes, size, error);
 }
 
 int file_write_json(const char *path, const cJSON *json, struct error *error) {

@@ -8,6 +8,9 @@
 
 enum { HELP_COLUMN = 36 };
 
+const char *const option_switch[] = {"auto", "on", "off", NULL};
+enum { SWITCH_ON = 1, SWITCH_OFF = 2 };
+
 static bool option_named(const struct option *option, const char *name, size_t length) {
   return option->kind != OPTION_SECTION && strlen(option->name) == length && !memcmp(option->name, name, length);
 }
@@ -103,6 +106,7 @@ static int parse_value(const struct option *option, const char *text, struct err
   case OPTION_AUTO_REAL:
     return parse_auto(option, text, error);
   case OPTION_CHOICE:
+  case OPTION_SWITCH:
     return parse_choice(option, text, error);
   case OPTION_LIST:
     return add_value(option, text, error);
@@ -183,7 +187,8 @@ static int unknown_option(const struct option *table, size_t count, const char *
 static int stray_word(const struct option *table, size_t count, const struct option *last, const char *word,
                       struct error *error) {
   if (word[0] == '-' && word[1]) return unknown_option(table, count, word, error);
-  if (!last || last->kind == OPTION_FLAG) return error_set(error, "'%s' is not an option; see --help", word);
+  if (!last || last->kind == OPTION_FLAG || last->kind == OPTION_SWITCH)
+    return error_set(error, "'%s' is not an option; see --help", word);
   if (last->kind == OPTION_LIST) {
     const struct option_list *list = last->value;
     return error_set(error,
@@ -206,8 +211,15 @@ static const struct option *option_of(const struct option *table, size_t count, 
   const struct option *option = option_find(table, count, name, length);
   if (option || length <= 3 || strncmp(name, "no-", 3) != 0) return option;
   option = option_find(table, count, name + 3, length - 3);
-  *negated = option && option->kind == OPTION_FLAG;
+  *negated = option && (option->kind == OPTION_FLAG || option->kind == OPTION_SWITCH);
   return *negated ? option : NULL;
+}
+
+static bool switch_value(const char *word) {
+  for (int i = 0; word && option_switch[i]; i++) {
+    if (!strcmp(word, option_switch[i])) return true;
+  }
+  return false;
 }
 
 enum options_result options_parse(const struct option *table, size_t count, int argc, char **argv,
@@ -225,6 +237,10 @@ enum options_result options_parse(const struct option *table, size_t count, int 
     if (option->kind == OPTION_FLAG) {
       if (equals) return error_set(error, "--%s takes no value", option->name);
       *(bool *)option->value = !negated;
+      continue;
+    }
+    if (option->kind == OPTION_SWITCH && !equals && (negated || !switch_value(i + 1 < argc ? argv[i + 1] : NULL))) {
+      *(int *)option->value = negated ? SWITCH_OFF : SWITCH_ON;
       continue;
     }
     const char *text = equals ? equals + 1 : i + 1 < argc ? argv[++i] : NULL;
@@ -252,6 +268,7 @@ static void print_default(const struct option *option, FILE *stream) {
     fprintf(stream, " [%g]", *(const double *)option->value);
     break;
   case OPTION_CHOICE:
+  case OPTION_SWITCH:
     fprintf(stream, " [%s]", option->choices[*(const int *)option->value]);
     break;
   case OPTION_FLAG:
@@ -272,7 +289,7 @@ void options_help(const struct option *table, size_t count, FILE *stream) {
       continue;
     }
     char argument[256] = "";
-    if (option->kind == OPTION_CHOICE) {
+    if (option->choices) {
       choices_text(option, argument, sizeof argument);
     } else if (option->argument) {
       bool automatic = option->kind == OPTION_AUTO_INT || option->kind == OPTION_AUTO_REAL;
@@ -319,6 +336,7 @@ static cJSON *value_json(const struct option *option) {
   case OPTION_LIST:
     return cJSON_CreateStringArray(list->items, (int)list->count);
   case OPTION_CHOICE:
+  case OPTION_SWITCH:
     return cJSON_CreateString(option->choices[*(const int *)option->value]);
   default:
     text = *(const char *const *)option->value;

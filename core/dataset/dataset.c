@@ -155,6 +155,8 @@ int dataset_load(struct dataset *dataset, const char *annotations, const char *i
   if (check_paths(annotations, images, options->split, error) != 0) return -1;
   int status = load(dataset, &format, annotations, images, options, error);
   if (status == 0) status = dataset_check_faults(dataset, annotations, options->max_bad_annotations, error);
+  for (int64_t i = 0; status == 0 && i < dataset->image_count; i++)
+    dataset->images[i].upright = dataset->format == DATASET_YOLO;
   if (status != 0) {
     if (!error->machine) recognise_explain(annotations, format, error);
     dataset_free(dataset);

@@ -34,6 +34,7 @@ struct dataset_image {
   int32_t set;           /* which of several joined sources it is from, 1, 2, ...; 0: there is only one */
   int32_t box_count;
   int64_t first_box; /* boxes of an image are contiguous and in file order */
+  bool upright;      /* boxes are on the picture as its EXIF orientation turns it (YOLO), not as it is stored */
   bool incomplete;   /* something annotated in it could not be read, and may lie anywhere: no part is background */
 };
 

@@ -28,7 +28,7 @@ struct text text_without_bom(struct text text); /* without UTF-8's byte order ma
 bool text_next_line(struct text *rest, struct text *line);
 bool text_next_word(struct text *rest, struct text *word);
 
-/* For messages: control characters, quotes, backslashes and bytes that are not UTF-8 as \xNN, cut to fit. */
+/* For messages: quotes, backslashes and what is not harmless (utf8_harmless) as \xNN, cut to fit. */
 struct text_shown {
   char string[160];
 };

@@ -59,6 +59,15 @@ int shard_add(struct shard_writer *shard, const char *name, const void *bytes, s
   return 0;
 }
 
+/* Between members libarchive holds nothing back, and a tar file says nothing of its own length. */
+int shard_mark(const struct shard_writer *shard, struct file_mark *mark, struct error *error) {
+  return file_mark_set(mark, &shard->file, error);
+}
+
+int shard_rewind(struct shard_writer *shard, const struct file_mark *mark, struct error *error) {
+  return file_rewind(&shard->file, mark, error);
+}
+
 int shard_commit(struct shard_writer *shard, int64_t *size, XXH128_hash_t *hash, struct error *error) {
   if (archive_write_close(shard->archive)) {
     archive_failed(shard->archive, error);

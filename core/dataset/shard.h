@@ -21,6 +21,10 @@ int shard_create(struct shard_writer *shard, const char *path, struct error *err
 int shard_add(struct shard_writer *shard, const char *name, const void *bytes, size_t size, uint64_t *offset,
               struct error *error);
 
+/* Between members: what was added since the mark is taken back. Marks are struct file_mark's, zeroed to begin. */
+int shard_mark(const struct shard_writer *shard, struct file_mark *mark, struct error *error);
+int shard_rewind(struct shard_writer *shard, const struct file_mark *mark, struct error *error);
+
 /* Ends the archive, syncs and renames. `size` and `hash` (XXH3-128) are of the whole file. On failure, too, the writer
  * is closed and nothing remains. */
 int shard_commit(struct shard_writer *shard, int64_t *size, XXH128_hash_t *hash, struct error *error);

@@ -103,20 +103,20 @@ bool text_next_word(struct text *rest, struct text *word) {
 
 struct text_shown text_show(struct text text) {
   struct text_shown shown;
-  size_t used = 0, invalid = 0;
-  bool valid = utf8_valid(text.data, text.size, &invalid);
-  for (size_t i = 0; i < text.size; i++) {
-    unsigned char byte = (unsigned char)text.data[i];
+  size_t used = 0;
+  for (size_t i = 0; i < text.size;) {
     if (used + 8 > sizeof(shown.string)) { /* room for an escape, dots and NUL */
       memcpy(shown.string + used, "...", 3);
       used += 3;
       break;
     }
-    bool plain = byte >= 0x80 ? valid || i < invalid : byte >= 0x20 && byte != 0x7F && byte != '"' && byte != '\\';
-    if (plain) {
-      shown.string[used++] = (char)byte;
+    size_t harmless = utf8_harmless(text.data + i, text.size - i);
+    if (harmless > 0 && text.data[i] != '"' && text.data[i] != '\\') {
+      memcpy(shown.string + used, text.data + i, harmless);
+      used += harmless;
+      i += harmless;
     } else {
-      used += (size_t)snprintf(shown.string + used, 5, "\\x%02x", byte);
+      used += (size_t)snprintf(shown.string + used, 5, "\\x%02x", (unsigned char)text.data[i++]);
     }
   }
   shown.string[used] = '\0';

@@ -13,6 +13,7 @@ static void guard_error_exit(j_common_ptr common) {
   char text[JMSG_LENGTH_MAX];
   guard->manager.format_message(common, text);
   error_set(guard->error, "JPEG: %s", text);
+  if (guard->manager.msg_code == JERR_OUT_OF_MEMORY) error_memory(guard->error, 0);
   longjmp(guard->escape, 1);
 }
 

@@ -24,6 +24,7 @@ struct png_file {
 static void png_failed(png_structp png, png_const_charp text) {
   struct png_file *file = png_get_error_ptr(png);
   error_set(file->error, "PNG: %s", text);
+  file->error->machine = strstr(text, "memory") != NULL; /* libpng's and zlib's only mark */
   png_longjmp(png, 1);
 }
 

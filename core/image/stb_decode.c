@@ -87,6 +87,7 @@ int stb_decode(const uint8_t *data, size_t size, const struct rect *part, size_t
   uint8_t *pixels = stbi_load_from_callbacks(&STB_CALLBACKS, &source, &width, &height, &channels, 0);
   if (!pixels) {
     error_set(error, "the picture cannot be decoded: %s", stbi_failure_reason());
+    error->machine = strcmp(stbi_failure_reason(), "outofmem") == 0;
     goto done;
   }
   if (source.lost) {

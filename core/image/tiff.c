@@ -57,7 +57,10 @@ __attribute__((format(printf, 4, 0))) static int tiff_failed(TIFF *tiff, void *c
   char text[256];
   (void)tiff, (void)module;
   vsnprintf(text, sizeof text, format, arguments);
-  if (!file->failed) error_set(file->error, "TIFF: %s", text);
+  if (!file->failed) {
+    error_set(file->error, "TIFF: %s", text);
+    file->error->machine = strstr(text, "No space for") || strstr(text, "Out of memory"); /* its only mark */
+  }
   file->failed = true;
   return 1; /* not to the global handler, which prints */
 }

@@ -46,12 +46,18 @@ static void put_rows(struct image *image, const struct rect *area, const uint8_t
 
 static int decode_still(const uint8_t *data, size_t size, const struct rect *area, struct image *image,
                         struct error *error) {
-  int width, height;
-  uint8_t *pixels = WebPDecodeRGB(data, size, &width, &height);
-  if (!pixels) return error_set(error, "WebP: the picture is damaged or cut off; fetch the file again");
-  put_rows(image, area, pixels, width, 3);
-  WebPFree(pixels);
-  return 0;
+  WebPDecoderConfig config;
+  if (!WebPInitDecoderConfig(&config)) return error_set(error, "WebP: libwebp is of another version than its headers");
+  VP8StatusCode status = WebPDecode(data, size, &config);
+  if (status == VP8_STATUS_OK) {
+    put_rows(image, area, config.output.u.RGBA.rgba, config.output.width, 3);
+  } else if (status == VP8_STATUS_OUT_OF_MEMORY) {
+    error_memory(error, 0);
+  } else {
+    error_set(error, "WebP: the picture is damaged or cut off; fetch the file again");
+  }
+  WebPFreeDecBuffer(&config.output);
+  return status == VP8_STATUS_OK ? 0 : -1;
 }
 
 static int decode_moving(const uint8_t *data, size_t size, const struct rect *area, struct image *image,
