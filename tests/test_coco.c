@@ -528,7 +528,9 @@ static void test_names(void **state) {
     if (dataset_name_safe(unsafe[i])) fail_msg("\"%s\" should be unsafe", unsafe[i]);
   }
   assert_string_equal(text_show((struct text){"a\"\xC3\xA9\n\xFF\xC3\xA9", 8}).string,
-                      "a\\x22\xC3\xA9\\x0a\\xff\\xc3\\xa9");
+                      "a\\x22\xC3\xA9\\x0a\\xff\xC3\xA9");
+  const struct text controls = {"\xC2\x9B\xE2\x80\xAE-", 6};
+  assert_string_equal(text_show(controls).string, "\\xc2\\x9b\\xe2\\x80\\xae-");
 }
 
 static void check_images(const char *path, const char *images, const char *split, const char *expected) {
