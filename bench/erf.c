@@ -239,6 +239,7 @@ static int run_spread(char **argv, struct error *error) {
 }
 
 int main(int argc, char **argv) {
+  nn_wait_briefly(argv);
   struct error error = {0};
   int result;
   if (argc == 5 && !strcmp(argv[1], "time")) {

@@ -105,6 +105,7 @@ static int run(struct bench *b, char **argv, bool profile, struct error *error) 
 }
 
 int main(int argc, char **argv) {
+  nn_wait_briefly(argv);
   struct bench bench = {0};
   struct error error = {0};
   if (argc < 6) {

@@ -21,6 +21,12 @@ struct nn_device {
 int nn_device_open(struct nn_device *device, const char *name, int threads, struct error *error);
 void nn_device_close(struct nn_device *device);
 
+/* For the first line of main. Threads that wait for each other shall spin for microseconds and then sleep: OpenMP's
+ * milliseconds are lost to everybody else, and where two programs share processors each step takes ten times as long,
+ * not twice. OpenMP reads such settings when it is loaded, so this starts the program anew with GOMP_SPINCOUNT set,
+ * unless the user has set that or OMP_WAIT_POLICY. */
+void nn_wait_briefly(char **argv);
+
 /* Whether the device computes in this type; if not, the error says so. */
 int nn_device_supports(const struct nn_device *device, enum nn_dtype precision, struct error *error);
 

@@ -184,6 +184,7 @@ static int train(const struct arguments *a, struct error *error) {
 }
 
 int main(int argc, char **argv) {
+  nn_wait_briefly(argv);
   struct arguments arguments = default_arguments();
   struct error error = {0};
   make_options(&arguments);

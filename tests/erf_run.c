@@ -99,6 +99,7 @@ static int measure(char **argv, struct error *error) {
 }
 
 int main(int argc, char **argv) {
+  nn_wait_briefly(argv);
   struct error error = {0};
   int result;
   if (argc >= 7 && !strcmp(argv[1], "labels")) {

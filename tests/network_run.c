@@ -266,6 +266,7 @@ static int run_network(struct network *network, const struct settings *settings,
 }
 
 int main(int argc, char **argv) {
+  nn_wait_briefly(argv);
   static const char *const NORMS[] = {"none", "bn", "frozen", "gn", NULL}, *const PRECISIONS[] = {"f32", "bf16", NULL},
                            *const CLASSIFIERS[] = {"default", "normal", "uniform", NULL};
   struct settings s = {.arch = "resnet18", .device = "cpu", .norm = NN_NORM_BATCH, .classes = 10, .lr = 0.1};

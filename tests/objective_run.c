@@ -126,6 +126,7 @@ static int print(struct setup *setup, const int32_t *labels, struct error *error
 }
 
 int main(int argc, char **argv) {
+  nn_wait_briefly(argv);
   struct setup setup = {0};
   struct error error = {0};
   const int32_t *labels = NULL;

@@ -104,29 +104,33 @@ static int run_case(int wanted, int granted) {
 
 /* ---- the cases --------------------------------------------------------------------------------------------------- */
 
-/* `setting` is put into the environment; the process prints into `said`. */
-static void run_self(const char *setting, int wanted, int granted, char *said, int size) {
+/* Runs a program with `settings` ("NAME=VALUE NAME=VALUE ...") in its environment; what it prints goes into `said`. */
+static void run_program(const char *settings, const char *path, const char *first, const char *second, char *said,
+                        size_t size) {
   int ends[2], status;
   assert_int_equal(pipe(ends), 0);
   pid_t child = fork();
   assert_true(child >= 0);
   if (child == 0) {
-    char first[16], second[16], entry[64];
-    snprintf(first, sizeof first, "%d", wanted);
-    snprintf(second, sizeof second, "%d", granted);
-    snprintf(entry, sizeof entry, "%s", setting);
-    if (*entry) putenv(entry);
+    char copy[128], *rest = copy;
+    unsetenv("GOMP_SPINCOUNT");
+    unsetenv("OMP_WAIT_POLICY");
+    snprintf(copy, sizeof copy, "%s", settings);
+    for (char *each; (each = strtok_r(rest, " ", &rest));)
+      putenv(each);
     dup2(ends[1], STDOUT_FILENO);
+    dup2(ends[1], STDERR_FILENO);
     alarm(PATIENCE);
-    execl(self, self, first, second, (char *)NULL);
+    execl(path, path, first, second, (char *)NULL);
     _exit(127);
   }
   close(ends[1]);
   FILE *from = fdopen(ends[0], "r");
-  assert_true(from && fgets(said, size, from));
+  assert_non_null(from);
+  said[fread(said, 1, size - 1, from)] = '\0';
   fclose(from);
   assert_int_equal(waitpid(child, &status, 0), child);
-  if (status) fail_msg("%s, %d threads: status %d: %s", setting, wanted, status, said);
+  if (status) fail_msg("%s %s %s, %s: status %d: %s", path, first, second, settings, status, said);
 }
 
 static void test_environment(void **state) {
@@ -145,9 +149,31 @@ static void test_environment(void **state) {
       {"OMP_MAX_ACTIVE_LEVELS=0", 2, 1, ", 1 thread of 2, as OpenMP allows no more"},
   };
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
-    char said[512];
-    run_self(cases[i].setting, cases[i].wanted, cases[i].granted, said, sizeof said);
+    char said[512], wanted[16], granted[16];
+    snprintf(wanted, sizeof wanted, "%d", cases[i].wanted);
+    snprintf(granted, sizeof granted, "%d", cases[i].granted);
+    run_program(cases[i].setting, self, wanted, granted, said, sizeof said);
     if (!strstr(said, cases[i].says)) fail_msg("'%s': '%s' lacks '%s'", cases[i].setting, said, cases[i].says);
+  }
+}
+
+/* Threads wait briefly, here and in the tool that trains, unless the user wants something else. */
+static void test_waiting(void **state) {
+  (void)state;
+  static const struct {
+    const char *settings;
+    bool briefly;
+  } cases[] = {{"", true}, {"GOMP_SPINCOUNT=77", false}, {"OMP_WAIT_POLICY=active", false}};
+  char tool[PATH_SIZE];
+  struct error error;
+  const char *name = strrchr(self, '/');
+  assert_ok(path_format(tool, &error, "%.*sjigsaw-pretrain", name ? (int)(name + 1 - self) : 0, self), error);
+  for (size_t i = 0; i < 2 * COUNT_OF(cases); i++) {
+    char said[16384], settings[128];
+    snprintf(settings, sizeof settings, "%s OMP_DISPLAY_ENV=verbose", cases[i / 2].settings);
+    run_program(settings, i % 2 ? tool : self, i % 2 ? "--version" : "2", i % 2 ? NULL : "2", said, sizeof said);
+    assert_non_null(strstr(said, "GOMP_SPINCOUNT = '"));
+    if (cases[i / 2].briefly != (strstr(said, "GOMP_SPINCOUNT = '1000'") != NULL)) fail_msg("%s: %s", settings, said);
   }
 }
 
@@ -189,8 +215,12 @@ static void test_memory(void **state) {
 }
 
 int main(int argc, char **argv) {
-  if (argc == 3) return run_case(atoi(argv[1]), atoi(argv[2]));
+  if (argc == 3) {
+    nn_wait_briefly(argv);
+    return run_case(atoi(argv[1]), atoi(argv[2]));
+  }
   self = argv[0];
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_environment), cmocka_unit_test(test_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_environment), cmocka_unit_test(test_waiting),
+                                     cmocka_unit_test(test_memory)};
   return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }
