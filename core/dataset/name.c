@@ -65,15 +65,14 @@ static char *query_picture(char *query) {
 
 /* Drops a drive, empty parts, "." and, with the part before it, "..". */
 static void keep_inside(char *name) {
-  char *out = name, *part = name + strspn(name, "/");
-  if (is_drive(part)) part += 3;
+  char *out = name, *part = name;
   while (*part != '\0') {
     size_t size = strcspn(part, "/");
-    bool last = part[size] == '\0';
+    bool last = part[size] == '\0', drive = out == name && is_drive(part);
     if (size == 2 && part[0] == '.' && part[1] == '.') {
       while (out > name && *--out != '/') {
       }
-    } else if (size > 0 && !(size == 1 && part[0] == '.')) {
+    } else if (size > 0 && !drive && !(size == 1 && part[0] == '.')) {
       if (out > name) *out++ = '/';
       memmove(out, part, size);
       out += size;

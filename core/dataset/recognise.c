@@ -69,13 +69,6 @@ static const struct sign signs[] = {
     {'<', {"<annotations", "<track "}, "CVAT's XML of a video: in CVAT, export it as \"COCO 1.0\" with its pictures"},
     {'<', {"<annotation", "<object"}, voc_document},
     {'<', {"<dataset", "<images"}, "dlib's XML: give it as COCO (a few lines of Python)"},
-    {'<', {"<html"}, "a web page, as a login or an error leaves it in place of a download: download the file again"},
-    {'<',
-     {"<!DOCTYPE html"},
-     "a web page, as a login or an error leaves it in place of a download: download the file again"},
-    {'<',
-     {"<!doctype html"},
-     "a web page, as a login or an error leaves it in place of a download: download the file again"},
     {'<', {"<Error>"}, "an error message of a download: download the file again"},
     {0,
      {"\"gtboxes\""},
@@ -130,6 +123,12 @@ static const char json_lines[] = "JSON by lines, one picture each: give it as on
 static const char table[] = "a table (CSV): give it as COCO (a few lines of Python), or export COCO where it came from";
 static const char empty[] = "empty";
 static const char records[] = "TensorFlow records: " DATUMARO("tf_detection_api");
+
+static const char web_page[] = "a web page, as a login or an error leaves it in place of a download: download it again";
+
+static bool begins(struct text text, const char *word) {
+  return text.size >= strlen(word) && strncasecmp(text.data, word, strlen(word)) == 0;
+}
 
 static bool has(struct text text, const char *word) {
   return memmem(text.data, text.size, word, strlen(word)) != NULL;
@@ -212,6 +211,7 @@ const char *recognise(struct text head, const char *name) {
   if (name_has_suffix(name, record_suffixes) || strstr(name_base(name), ".tfrecord-") != NULL) return records;
   struct text text = text_trim(text_without_bom(head));
   if (text.size == 0) return empty;
+  if (begins(text, "<!doctype html") || begins(text, "<html")) return web_page;
   const char *found = by_words(text);
   if (found == NULL && text.data[0] != '{' && text.data[0] != '[') found = by_lines(text);
   if (found == NULL && name_has_suffix(name, lines_suffixes)) found = json_lines;

@@ -17,6 +17,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 try:
+    from pycocotools import mask as masks
     from pycocotools.coco import COCO
 except ImportError:
     print("pycocotools is missing: skipped")
@@ -110,6 +111,63 @@ class CocoTest(unittest.TestCase):
                 with open(path, "w", encoding="utf-8") as file:
                     json.dump(dict(sections), file, ensure_ascii=rng.random() < 0.5, indent=rng.choice([None, 0, 2, 9]))
                 self.compare(path)
+
+
+    def test_masks(self):
+        """Boxes of segmentations, where there is no bbox, are those of pycocotools' toBbox."""
+        rng = chance()
+        size = [rng.randrange(1, 200), rng.randrange(1, 200)]
+        images = [{"id": 1, "file_name": "a.jpg", "height": size[0], "width": size[1]}]
+        boxes, expected = [], []
+        for i in range(400):
+            counts, left = [], size[0] * size[1]
+            while left > 0:
+                run = min(left, rng.choice((rng.randrange(1, 5), rng.randrange(1, 300), rng.randrange(1, 9000))))
+                counts.append(run if counts or rng.random() < 0.7 else 0)
+                left -= counts[-1]
+            if len(counts) == 1:
+                continue
+            text = masks.frPyObjects({"counts": counts, "size": size}, *size)
+            box = masks.toBbox(text).tolist()
+            text["counts"] = text["counts"].decode()
+            if i % 3 == 0:
+                segmentation = text
+            elif i % 3 == 1:
+                segmentation = {"size": size, "counts": counts}
+            else:
+                segmentation = [[rng.uniform(-9, 300) for _ in range(2 * rng.randrange(1, 20))] for _ in range(rng.randrange(1, 4))]
+                low = [min(x for part in segmentation for x in part[axis::2]) for axis in range(2)]
+                high = [max(x for part in segmentation for x in part[axis::2]) for axis in range(2)]
+                box = low + [high[0] - low[0], high[1] - low[1]]
+            boxes.append({"id": i, "image_id": 1, "category_id": 1, "segmentation": segmentation})
+            if rng.random() < 0.5:
+                boxes[-1]["bbox"] = rng.choice(([], None))
+            expected.append((i, 1, floats(box), 0))
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "instances.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump({"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "a"}]}, file)
+            self.assertEqual(dump(path, ".")[2][0][4], expected)
+
+    def test_ids_that_are_text(self):
+        rng = chance()
+        images = [{"id": rng.choice((f"i{i}", str(10**20 + i), f"\u00e9 {i}")), "file_name": f"{i}.jpg"} for i in range(50)]
+        categories = [{"id": f"class {i}", "name": f"c{i}"} for i in range(5)]
+        boxes = [{"id": f"{i:032x}", "image_id": rng.choice(images)["id"], "category_id": rng.choice(categories)["id"],
+                  "bbox": [i, rng.random(), 2, 3]} for i in range(300)]
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "instances.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump({"images": images, "annotations": boxes, "categories": categories}, file)
+            with contextlib.redirect_stdout(io.StringIO()):
+                coco = COCO(path)
+            _, found, found_images = dump(path, ".")
+        self.assertEqual(found, [(i + 1, item["name"]) for i, item in enumerate(categories)])
+        names = {item["name"]: number for number, item in enumerate(categories, 1)}
+        for number, (item, image) in enumerate(zip(images, found_images), 1):
+            expected = [(int(floats(box["bbox"])[0]) + 1, names[coco.cats[box["category_id"]]["name"]], floats(box["bbox"]), 0)
+                        for box in coco.imgToAnns[item["id"]]]
+            self.assertEqual(image, (number, item["file_name"], 0, 0, expected))
 
 
 class VocTest(unittest.TestCase):
