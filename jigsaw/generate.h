@@ -74,6 +74,9 @@ int jig_preview_check(const struct jig_template *template, int count, const char
 /* Draws the first `count` jigsaws of epoch 0 as a contact sheet with tile borders, class names and source boxes. */
 int jig_preview(const struct jig_assembler *assembler, int count, const char *path, struct error *error);
 
+/* What reading left out, by reason, and what else a user should know of the annotations. Part of the summary, too. */
+void jig_print_reading(FILE *stream, const struct dataset *dataset);
+
 /* The numbers a person wants to see at the end. `seconds` 0: no rates. */
 void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct jig_generate_options *options,
                        const struct jig_totals *totals, double seconds);

@@ -26,7 +26,7 @@ struct arguments {
 };
 
 static const char *const formats[] = {"auto", "coco", "voc", "yolo", NULL};
-static const char *const boxes[] = {"check", "xywh", "xyxy", "relative", NULL};
+static const char *const boxes[] = {"check", "xywh", "xyxy", "relative", "relative-xyxy", NULL};
 static const char *const shifts[] = {"uniform", "symmetric", "full", NULL};
 static const char *const froms[] = {"any", "same", NULL};
 static const char *const sizes[] = {"positives", "uniform", NULL};
@@ -412,9 +412,7 @@ static void print_reading(const struct arguments *a, const struct dataset *datas
   line_print(stderr, "%s: %s, %lld images, %lld boxes, %lld classes, read in %.2f s", source_name(a),
              a->annotations.count == 1 ? formats[dataset->format] : "joined", (long long)dataset->image_count,
              (long long)dataset->box_count, (long long)dataset->category_count, seconds);
-  for (size_t i = 0; i < dataset->note_count; i++) {
-    line_print(stderr, "note: %s", dataset->notes[i]);
-  }
+  jig_print_reading(stderr, dataset);
 }
 
 static int run_dataset(struct arguments *a, struct error *error) {
@@ -425,6 +423,10 @@ static int run_dataset(struct arguments *a, struct error *error) {
   if (result == 0) {
     double max_missing = a->dry_run ? -1 : a->generate.max_bad;
     result = dataset_find_pictures(&dataset, a->sources, a->generate.workers, max_missing, &a->pictures, error);
+  }
+  if (result == 0) {
+    bool sure = a->boxes == 1 + DATASET_XYWH;
+    result = dataset_check_boxes(&dataset, a->sources, a->reading.boxes, sure, error);
   }
   if (result == 0) print_reading(a, &dataset, clock_seconds() - started);
   if (result == 0) result = check_dataset(a, &dataset, error);

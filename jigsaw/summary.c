@@ -168,6 +168,19 @@ static void print_broken(FILE *stream, const struct jig_totals *totals) {
   }
 }
 
+void jig_print_reading(FILE *stream, const struct dataset *dataset) {
+  for (int fault = 0; fault < DATASET_FAULTS; fault++) {
+    const struct dataset_fault_count *count = &dataset->faults[fault];
+    if (count->count == 0) continue;
+    line_print(stream, "  %s  %lld annotations %s; the first: %s",
+               dataset_fault_harmless(fault) ? "note    " : "left out", (long long)count->count,
+               dataset_fault_names[fault], count->first);
+  }
+  for (size_t i = 0; i < dataset->note_count; i++) {
+    line_print(stream, "  note      %s", dataset->notes[i]);
+  }
+}
+
 void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct jig_generate_options *options,
                        const struct jig_totals *totals, double seconds) {
   const struct jig_sample_options *sample = &options->extract.sample;
@@ -199,6 +212,7 @@ void jig_print_summary(FILE *stream, const struct dataset *dataset, const struct
     }
     fputc('\n', stream);
   }
+  jig_print_reading(stream, dataset);
 }
 
 void jig_print_shortage(FILE *stream, const struct jig_assembler *assembler) {

@@ -44,7 +44,7 @@ static int load(struct dataset *dataset, const char *first, const char *second, 
   snprintf(paths[0], sizeof(paths[0]), "%s/%s", scratch, first);
   snprintf(paths[1], sizeof(paths[1]), "%s/%s", scratch, second == NULL ? "" : second);
   snprintf(images, sizeof(images), "%s/images", scratch);
-  const struct dataset_source sources[] = {{paths[0], images, NULL}, {paths[1], images, NULL}};
+  struct dataset_source sources[] = {{paths[0], images, NULL, 0}, {paths[1], images, NULL, 0}};
   return dataset_load_all(dataset, sources, second == NULL ? 1 : 2, NULL, error);
 }
 

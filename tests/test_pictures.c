@@ -44,7 +44,7 @@ static void make_dataset(struct dataset *dataset, const char *const *names, size
 static int find(struct dataset *dataset, double max_missing, XXH128_hash_t *hash, struct error *error) {
   char annotations[96];
   snprintf(annotations, sizeof(annotations), "%s/c.json", scratch);
-  const struct dataset_source source = {annotations, NULL, NULL};
+  const struct dataset_source source = {annotations, NULL, NULL, 0};
   return dataset_find_pictures(dataset, &source, 3, max_missing, hash, error);
 }
 

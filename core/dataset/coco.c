@@ -355,7 +355,7 @@ static int use_mask(struct coco *coco, size_t segmentation, struct coco_item *it
   enum coco_mask mask = segmentation == 0 ? COCO_MASK_NONE : coco_mask_box(&coco->json, segmentation, item->box);
   switch (mask) {
   case COCO_MASK_POLYGON:
-    if (coco->boxes == DATASET_RELATIVE) item->flags |= COCO_RELATIVE;
+    if (coco->boxes == DATASET_RELATIVE || coco->boxes == DATASET_RELATIVE_XYXY) item->flags |= COCO_RELATIVE;
     lack->text[0] = '\0';
     return 0;
   case COCO_MASK_RLE:
@@ -434,11 +434,12 @@ static int read_annotation(struct coco *coco) {
   if ((reading.seen & 1U << BBOX) == 0) lacks(&no_box, DATASET_NO_BOX, reading.offset, "has no bbox");
   if (no_box.text[0] != '\0') {
     if (use_mask(coco, segmentation, &item, &no_box) != 0) return -1;
-  } else if (coco->boxes == DATASET_XYXY) {
-    item.box[2] -= item.box[0];
-    item.box[3] -= item.box[1];
-  } else if (coco->boxes == DATASET_RELATIVE) {
-    item.flags |= COCO_RELATIVE;
+  } else {
+    if (coco->boxes == DATASET_XYXY || coco->boxes == DATASET_RELATIVE_XYXY) {
+      item.box[2] -= item.box[0];
+      item.box[3] -= item.box[1];
+    }
+    if (coco->boxes == DATASET_RELATIVE || coco->boxes == DATASET_RELATIVE_XYXY) item.flags |= COCO_RELATIVE;
   }
   if (lack.text[0] == '\0') lack = no_box;
   if (lack.text[0] == '\0') return keep_annotation(coco, &item);

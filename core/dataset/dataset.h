@@ -79,9 +79,10 @@ struct dataset {
 
 /* What the numbers of a COCO bbox are. */
 enum dataset_boxes {
-  DATASET_XYWH,     /* COCO's: corner and size in pixels */
-  DATASET_XYXY,     /* two corners in pixels */
-  DATASET_RELATIVE, /* corner and size as parts of the image's sides, 0 .. 1 */
+  DATASET_XYWH,          /* COCO's: corner and size in pixels */
+  DATASET_XYXY,          /* two corners in pixels */
+  DATASET_RELATIVE,      /* corner and size as parts of the image's sides, 0 .. 1 */
+  DATASET_RELATIVE_XYXY, /* two corners, in such parts */
 };
 
 struct dataset_options {
@@ -111,20 +112,23 @@ void dataset_free(struct dataset *dataset);
 /* Adds a note: one line, control characters as "?", cut to 1023 bytes. */
 int dataset_note(struct dataset *dataset, struct error *error, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* How many annotations were left out while reading. */
+/* How many annotations were left out while reading; and whether what has a fault is used all the same, or once already.
+ */
 int64_t dataset_fault_total(const struct dataset *dataset);
+bool dataset_fault_harmless(int fault);
 
 /* ---- several sources as one: join.c ---- */
 
 struct dataset_source {
   const char *annotations, *images, *split; /* as in dataset_load and its options */
+  enum dataset_format format;               /* what it was; set by dataset_load_all */
 };
 
 /* Loads each source and makes one data set of them. Classes of one name are one class, also within a source, with the
  * first one's id; where ids clash between sources, all classes get new ones, from 1. Ids of images and boxes are kept,
  * and may occur once in each source: image->set and image->id together tell an image. Notes say what was in each source
  * and what was made one. The hash is over the sources' hashes in order; of a single source it is that source's. */
-int dataset_load_all(struct dataset *dataset, const struct dataset_source *sources, size_t count,
+int dataset_load_all(struct dataset *dataset, struct dataset_source *sources, size_t count,
                      const struct dataset_options *options, struct error *error);
 
 /* ---- choosing classes: classes.c ---- */
@@ -146,6 +150,14 @@ int dataset_choose_classes(struct dataset *dataset, const struct option_list *ig
  * names and sizes of all files. */
 int dataset_find_pictures(struct dataset *dataset, const struct dataset_source *sources, int workers,
                           double max_missing, XXH128_hash_t *hash, struct error *error);
+
+/* ---- whether the boxes can be right: plausible.c ---- */
+
+/* Looks at all boxes of each source, which were read as `as`, against the sizes of their images; where the annotations
+ * do not say, against those of the first hundred pictures. Fails when most boxes are implausible, with what they look
+ * like and which `boxes` option would fit; with `sure` that becomes a note. */
+int dataset_check_boxes(struct dataset *dataset, const struct dataset_source *sources, enum dataset_boxes as, bool sure,
+                        struct error *error);
 
 /* ---- the parsers ---- */
 

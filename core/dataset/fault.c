@@ -19,8 +19,7 @@ const char *const dataset_fault_names[DATASET_FAULTS] = {
     [DATASET_RENAMED] = "for a picture of another name",
 };
 
-/* Whether what has the fault is used all the same, or is used once already. */
-static bool harmless(int fault) {
+bool dataset_fault_harmless(int fault) {
   return fault == DATASET_REPEATED || fault == DATASET_RENAMED;
 }
 
@@ -39,7 +38,7 @@ int dataset_fault(struct dataset *dataset, enum dataset_fault fault, struct erro
 int64_t dataset_fault_total(const struct dataset *dataset) {
   int64_t total = 0;
   for (int fault = 0; fault < DATASET_FAULTS; fault++)
-    if (!harmless(fault)) total += dataset->faults[fault].count;
+    if (!dataset_fault_harmless(fault)) total += dataset->faults[fault].count;
   return total;
 }
 
@@ -49,7 +48,7 @@ int dataset_check_faults(const struct dataset *dataset, const char *name, double
   if (bad == 0 || few || (double)bad * 100 <= (double)all * max_percent) return 0;
   int worst = 0;
   for (int fault = 0; fault < DATASET_FAULTS; fault++)
-    if (!harmless(fault) && dataset->faults[fault].count > dataset->faults[worst].count) worst = fault;
+    if (!dataset_fault_harmless(fault) && dataset->faults[fault].count > dataset->faults[worst].count) worst = fault;
   const struct dataset_fault_count *most = &dataset->faults[worst];
   if (bad == all) {
     return error_set(error,

@@ -13,12 +13,13 @@ static int explain_list(const char *annotations, struct error *error) {
                    annotations, (int)(comma - annotations), annotations, comma + 1);
 }
 
-static int load_source(struct dataset *dataset, const struct dataset_source *source,
-                       const struct dataset_options *options, struct error *error) {
+static int load_source(struct dataset *dataset, struct dataset_source *source, const struct dataset_options *options,
+                       struct error *error) {
   struct dataset_options own = *options;
   own.split = source->split;
   if (dataset_load(dataset, source->annotations, source->images, &own, error) != 0)
     return explain_list(source->annotations, error);
+  source->format = dataset->format;
   int status = classes_unite(dataset, source->annotations, error);
   if (status != 0) dataset_free(dataset);
   return status;
@@ -71,7 +72,7 @@ static int append(struct dataset *all, struct dataset *part, const struct datase
   return status;
 }
 
-int dataset_load_all(struct dataset *dataset, const struct dataset_source *sources, size_t count,
+int dataset_load_all(struct dataset *dataset, struct dataset_source *sources, size_t count,
                      const struct dataset_options *options, struct error *error) {
   struct dataset_options defaults = dataset_defaults();
   if (options == NULL) options = &defaults;

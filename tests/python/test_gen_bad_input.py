@@ -190,8 +190,8 @@ COCO = [
     ("no annotations", empty("annotations"), 1, ["instances.json", "no boxes"]),
     ("nothing at all", empty("images", "annotations", "categories"), 1, ["instances.json", "no \"categories\""]),
     ("all boxes crowd", boxes(lambda box: box.update(iscrowd=1)), 1, ["instances.json", "none of its", "are crowd", "--crowd use", "--dry-run"]),
-    ("all boxes empty", boxes(lambda box: box.update(bbox=[1, 1, 0, 0])), 1, ["instances.json", "none of its", "--dry-run"]),
-    ("all boxes outside", boxes(lambda box: box.update(bbox=[-99, 1, 9, 9])), 1, ["none of its", "--dry-run"]),
+    ("all boxes empty", boxes(lambda box: box.update(bbox=[1, 1, 0, 0])), 1, ["instances.json", "boxes have no area", "--boxes"]),
+    ("all boxes outside", boxes(lambda box: box.update(bbox=[-99, 1, 9, 9])), 1, ["boxes have no area or lie outside", "--boxes"]),
     # odd, but fine
     ("one class only", document(one_class), 0, ["classes   1, 0 without samples"]),
     ("no tall boxes", reshape(20, 20), 0, ["T 0 (0.0 %)", "shortage  T: 0 samples; 100 % of its regions take"]),

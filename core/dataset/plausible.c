@@ -1,0 +1,174 @@
+/* Whether the boxes can be what they are taken for: crops of the wrong places look like work well done. */
+#include "core/dataset/internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "core/image/image.h"
+
+enum {
+  PROBED_MAX = 100, /* pictures whose size the annotations do not say */
+  FEW = 5,          /* boxes of which nothing follows */
+};
+
+/* One box and why it is counted, for the message. */
+struct example {
+  const struct dataset_box *box;
+  const struct dataset_image *image;
+};
+
+/* What a source's boxes look like, taken as x y w h. */
+struct tally {
+  int64_t boxes;
+  int64_t empty;            /* without area, or not numbers */
+  int64_t outside;          /* wholly */
+  int64_t sticking_out;     /* by more than rounding and carelessness explain */
+  int64_t corners;          /* would be fine as x1 y1 x2 y2 */
+  int64_t parts;            /* within 0 .. 1 */
+  int64_t parts_sticking;   /* of these: x + w or y + h is more than 1 */
+  int64_t parts_as_corners; /* of these: fine as x1 y1 x2 y2 */
+  struct example first_empty, first_outside, first_part;
+};
+
+/* The upright size of a picture; of a turned one, a square that holds both ways. False when it cannot be read. */
+static bool probe_size(const struct dataset_image *image, double *width, double *height) {
+  char path[PATH_SIZE];
+  struct file_map map;
+  struct image_info info;
+  struct error ignored;
+  if (path_format(path, &ignored, "%s/%s", image->folder, image->file_name) != 0) return false;
+  if (file_map_open(&map, path, &ignored) != 0) return false;
+  bool known = image_probe(map.data, map.size, &info, &ignored) == 0;
+  file_map_close(&map);
+  if (!known) return false;
+  bool turned = info.orientation >= 5;
+  *width = turned && info.height > info.width ? info.height : info.width;
+  *height = turned && info.width > info.height ? info.width : info.height;
+  return true;
+}
+
+static void remember(struct example *first, const struct dataset_image *image, const struct dataset_box *box) {
+  if (first->box == NULL) *first = (struct example){box, image};
+}
+
+static bool is_fraction(double value) {
+  return value != floor(value);
+}
+
+static void tally_box(struct tally *tally, const struct dataset_image *image, const struct dataset_box *box,
+                      double width, double height) {
+  double x = box->x, y = box->y, w = box->w, h = box->h;
+  double slack_x = fmax(2, width * 0.02), slack_y = fmax(2, height * 0.02);
+  tally->boxes++;
+  if (!(w > 0 && h > 0) || !isfinite(x) || !isfinite(y) || !isfinite(w) || !isfinite(h)) {
+    tally->empty++;
+    remember(&tally->first_empty, image, box);
+    return;
+  }
+  bool as_corners = w > x && h > y && x >= -slack_x && y >= -slack_y && w <= width + slack_x && h <= height + slack_y;
+  tally->corners += as_corners;
+  if (x >= width || y >= height || x + w <= 0 || y + h <= 0) {
+    tally->outside++;
+    remember(&tally->first_outside, image, box);
+  }
+  if (x < -slack_x || y < -slack_y || x + w > width + slack_x || y + h > height + slack_y) {
+    tally->sticking_out++;
+    remember(&tally->first_outside, image, box);
+  }
+  bool in_parts = fmax(fmax(x, y), fmax(w, h)) <= 1.0001 && fmin(x, y) >= -0.01;
+  if (in_parts && (is_fraction(x) || is_fraction(y) || is_fraction(w) || is_fraction(h))) {
+    tally->parts++;
+    tally->parts_sticking += x + w > 1.01 || y + h > 1.01;
+    tally->parts_as_corners += w > x && h > y;
+    remember(&tally->first_part, image, box);
+  }
+}
+
+static void tally_images(struct tally *tally, const struct dataset *dataset, int64_t first, int64_t last) {
+  int probed = 0;
+  *tally = (struct tally){0};
+  for (int64_t i = first; i < last; i++) {
+    const struct dataset_image *image = &dataset->images[i];
+    double width = image->width, height = image->height;
+    if (image->box_count == 0) continue;
+    if ((width <= 0 || height <= 0) && (probed++ >= PROBED_MAX || !probe_size(image, &width, &height))) continue;
+    for (int32_t k = 0; k < image->box_count; k++)
+      tally_box(tally, image, &dataset->boxes[image->first_box + k], width, height);
+  }
+}
+
+/* ---- the verdict ---- */
+
+struct verdict {
+  bool stop;
+  int64_t count; /* of the boxes that speak for it */
+  const char *what, *advice;
+  struct example first;
+};
+
+/* All that real corners have in common, and valid x y w h never: half of them and more reach beyond the picture. */
+static bool look_like_corners(const struct tally *tally) {
+  return tally->corners * 20 >= tally->boxes * 19 && tally->sticking_out * 4 >= tally->boxes &&
+         tally->sticking_out >= 3;
+}
+
+static struct verdict judge(const struct tally *tally, enum dataset_format format, enum dataset_boxes as) {
+  bool plain = format == DATASET_COCO && as == DATASET_XYWH;
+  if (plain && tally->parts * 2 > tally->boxes) {
+    bool corners = tally->parts_sticking > 0 && tally->parts_as_corners * 20 >= tally->parts * 19;
+    return (struct verdict){true, tally->parts, "lie within 0 .. 1, as parts of the picture's sides do",
+                            corners ? "they look like x1 y1 x2 y2: --boxes relative-xyxy"
+                                    : "--boxes relative takes them so",
+                            tally->first_part};
+  }
+  if (plain && look_like_corners(tally)) {
+    return (struct verdict){true, tally->sticking_out, "reach beyond their picture as x y w h, but fit as x1 y1 x2 y2",
+                            "--boxes xyxy takes them so", tally->first_outside};
+  }
+  const char *advice = "are these the annotations of these pictures, at this size?";
+  if (format == DATASET_YOLO) advice = "YOLO's are centre and size as parts of the picture's sides, 0 .. 1";
+  if (format == DATASET_COCO) advice = "--boxes says what a bbox holds, if this is not the wrong picture or size";
+  int64_t bad = tally->empty + tally->outside, odd = tally->empty + tally->sticking_out;
+  if (bad * 2 > tally->boxes) {
+    bool empty = tally->empty > tally->outside;
+    return (struct verdict){tally->boxes >= FEW, bad, "have no area or lie outside their picture", advice,
+                            empty ? tally->first_empty : tally->first_outside};
+  }
+  if (odd * 2 > tally->boxes) {
+    return (struct verdict){tally->boxes >= FEW, odd, "have no area or reach beyond their picture", advice,
+                            tally->first_outside.box != NULL ? tally->first_outside : tally->first_empty};
+  }
+  if (odd * 10 > tally->boxes) {
+    return (struct verdict){false, odd, "have no area or reach beyond their picture", advice,
+                            tally->first_outside.box != NULL ? tally->first_outside : tally->first_empty};
+  }
+  return (struct verdict){0};
+}
+
+static int tell(struct dataset *dataset, const char *name, const struct tally *tally, const struct verdict *verdict,
+                bool stop, struct error *error) {
+  const struct dataset_box *box = verdict->first.box;
+  const struct dataset_image *image = verdict->first.image;
+  struct error text;
+  error_set(&text, "%s: %" PRId64 " of %" PRId64 " boxes %s, the first in \"%.200s\": [%g, %g, %g, %g]; %s", name,
+            verdict->count, tally->boxes, verdict->what, image->file_name, box->x, box->y, box->w, box->h,
+            verdict->advice);
+  if (!stop) return dataset_note(dataset, error, "%s", text.message);
+  return error_set(error, "%s (--boxes xywh goes on regardless)", text.message);
+}
+
+int dataset_check_boxes(struct dataset *dataset, const struct dataset_source *sources, enum dataset_boxes as, bool sure,
+                        struct error *error) {
+  for (int64_t first = 0, last; first < dataset->image_count; first = last) {
+    struct tally tally;
+    int32_t set = dataset->images[first].set;
+    for (last = first; last < dataset->image_count && dataset->images[last].set == set;)
+      last++;
+    tally_images(&tally, dataset, first, last);
+    const struct dataset_source *source = &sources[set > 0 ? set - 1 : 0];
+    struct verdict verdict = judge(&tally, source->format, as);
+    if (verdict.what == NULL) continue;
+    if (tell(dataset, source->annotations, &tally, &verdict, verdict.stop && !sure, error) != 0) return -1;
+  }
+  return 0;
+}

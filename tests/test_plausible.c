@@ -1,0 +1,115 @@
+/* Boxes that cannot be what they are taken for. Valid ones must never be refused. */
+#include "core/dataset/internal.h"
+
+#include <math.h>
+
+#include "tests/test_support.h"
+
+#include "tests/dataset_support.h"
+
+static uint64_t seed;
+
+enum kind { VALID, CORNERS, PARTS, PART_CORNERS, TWICE_THE_SIZE, EMPTY };
+
+/* x y w h of a random box inside a picture of this size, as `kind` writes it. */
+static void random_box(struct rng *rng, enum kind kind, double width, double height, bool whole, double box[4]) {
+  double x1 = rng_range(rng, 0, width - 4), y1 = rng_range(rng, 0, height - 4);
+  double x2 = rng_range(rng, x1 + 2, width), y2 = rng_range(rng, y1 + 2, height);
+  if (whole) {
+    x1 = floor(x1);
+    y1 = floor(y1);
+    x2 = floor(x2);
+    y2 = floor(y2);
+  }
+  double sx = kind == PARTS || kind == PART_CORNERS ? 1 / width : kind == TWICE_THE_SIZE ? 2 : 1;
+  double sy = kind == PARTS || kind == PART_CORNERS ? 1 / height : kind == TWICE_THE_SIZE ? 2 : 1;
+  bool corners = kind == CORNERS || kind == PART_CORNERS;
+  box[0] = x1 * sx;
+  box[1] = y1 * sy;
+  box[2] = (corners ? x2 : x2 - x1) * sx;
+  box[3] = (corners ? y2 : y2 - y1) * sy;
+  if (kind == EMPTY) box[2] = -1;
+}
+
+/* Every so often a box of another kind lies between. */
+static void random_dataset(struct dataset *dataset, struct rng *rng, enum kind kind, int64_t boxes,
+                           uint64_t odd_every) {
+  struct error error = {0};
+  bool whole = rng_below(rng, 2) == 1;
+  *dataset = (struct dataset){0};
+  for (int64_t i = 0; i < boxes; i++) {
+    struct dataset_image image = {.file_name = "p.jpg", .folder = "none"};
+    if (i == 0 || rng_below(rng, 3) == 0) {
+      image.width = 8 + (int)rng_below(rng, 2000);
+      image.height = 8 + (int)rng_below(rng, 2000);
+      assert_ok(build_image(dataset, &image, &error), error);
+    }
+    const struct dataset_image *last = &dataset->images[dataset->image_count - 1];
+    double box[4];
+    bool odd = odd_every > 0 && rng_below(rng, odd_every) == 0;
+    random_box(rng, odd ? EMPTY : kind, last->width, last->height, whole, box);
+    assert_ok(build_box(dataset, (struct dataset_box){.x = box[0], .y = box[1], .w = box[2], .h = box[3]}, &error),
+              error);
+  }
+}
+
+static const struct dataset_source coco = {"c.json", NULL, NULL, DATASET_COCO};
+
+static void test_valid_boxes_are_never_refused(void **state) {
+  (void)state;
+  struct rng rng;
+  rng_init(&rng, seed, RNG_TEST, 0, 0);
+  for (int round = 0; round < 3000; round++) {
+    struct dataset dataset;
+    struct error error = {0};
+    int64_t boxes = (int64_t)rng_below(&rng, round % 10 == 0 ? 1000 : 12);
+    random_dataset(&dataset, &rng, VALID, boxes, 0);
+    if (dataset_check_boxes(&dataset, &coco, DATASET_XYWH, false, &error) != 0)
+      fail_msg("round %d: %s", round, error.message);
+    if (dataset.note_count > 0) fail_msg("round %d: %s", round, dataset.notes[0]);
+    dataset_free(&dataset);
+  }
+}
+
+static void test_implausible_boxes(void **state) {
+  (void)state;
+  static const struct {
+    enum kind kind;
+    const char *words[2];
+  } cases[] = {
+      {CORNERS, {"fit as x1 y1 x2 y2", "--boxes xyxy takes them so"}},
+      {PARTS, {"lie within 0 .. 1", "--boxes relative takes them so"}},
+      {PART_CORNERS, {"lie within 0 .. 1", "--boxes relative-xyxy"}},
+      {TWICE_THE_SIZE, {"outside their picture", "wrong picture or size"}},
+      {EMPTY, {"have no area", "--boxes xywh goes on regardless"}},
+  };
+  struct rng rng;
+  rng_init(&rng, seed, RNG_TEST, 1, 0);
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    for (int round = 0; round < 100; round++) {
+      struct dataset dataset;
+      struct error error = {0};
+      random_dataset(&dataset, &rng, cases[i].kind, 300, round % 2 == 0 ? 0 : 60);
+      if (cases[i].kind == TWICE_THE_SIZE) { /* half of them still fit */
+        assert_int_equal(dataset_check_boxes(&dataset, &coco, DATASET_XYWH, false, &error), -1);
+      } else {
+        if (dataset_check_boxes(&dataset, &coco, DATASET_XYWH, false, &error) == 0) fail_msg("kind %zu passed", i);
+        for (int k = 0; k < 2; k++)
+          if (strstr(error.message, cases[i].words[k]) == NULL)
+            fail_msg("%s\n lacks %s", error.message, cases[i].words[k]);
+      }
+      assert_ok(dataset_check_boxes(&dataset, &coco, DATASET_XYWH, true, &error), error);
+      assert_int_equal(dataset.note_count, 1);
+      dataset_free(&dataset);
+    }
+  }
+}
+
+int main(void) {
+  seed = test_seed();
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_valid_boxes_are_never_refused),
+      cmocka_unit_test(test_implausible_boxes),
+  };
+  return cmocka_run_group_tests_name("plausible", tests, NULL, NULL);
+}
