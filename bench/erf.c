@@ -1,8 +1,11 @@
 /* Measuring receptive fields: what it costs against training, and how far the soft labels depend on the images.
  *
- *   bench_erf time DEVICE PRECISION ARCH            seconds of a training step at batch 16 and of a measurement, and
- * the part of training time that measuring takes bench_erf spread STORE ARCH WEIGHTS|- IMAGES    deviation of the
- * soft-label table between sets of 1, 2, 4 ... images
+ *   bench_erf time DEVICE PRECISION ARCH
+ *     seconds of a training step at batch 16 and of a measurement, and the part of training time that measuring takes
+ *   bench_erf spread STORE ARCH WEIGHTS|- IMAGES
+ *     deviation of the soft-label table between sets of 1, 2, 4 ... images
+ *   bench_erf calibrate STORE ARCH
+ *     deviation of a new network's table by the running statistics of 0, 1, 2, 4 ... batches from that of 32
  */
 #include <math.h>
 #include <stdlib.h>
@@ -12,10 +15,19 @@
 #include "jigsaw/assemble.h"
 #include "nn/backbone/backbone.h"
 #include "nn/optimizer.h"
+#include "nn/statistics.h"
 #include "nn/weights.h"
 
-enum { SIZE = 224, STRIDE = 32, SIDE = SIZE / STRIDE, CELLS = SIDE * SIDE, VALUES = SIZE * SIZE * 3 };
+enum {
+  SIZE = 224,
+  STRIDE = 32,
+  SIDE = SIZE / STRIDE,
+  CELLS = SIDE * SIDE,
+  VALUES = SIZE * SIZE * 3,
+  ENTRIES = CELLS * JIG_REGIONS
+};
 enum { BATCH = 16, CLASSES = 81, INTERVAL = 5000, IMAGES = 32 };
+#define TAU 0.7
 
 /* One set of parameters and two graphs on it: to the features, and to the loss. */
 struct model {
@@ -65,6 +77,22 @@ static void close_model(struct model *model) {
   nn_device_close(&model->device);
 }
 
+static const struct erf_regions regions = {
+    SIZE, STRIDE, JIG_REGIONS, {{0, 0, 64, 64}, {64, 0, 160, 64}, {0, 64, 64, 160}, {64, 64, 160, 160}}};
+
+static int measure(struct model *model, enum nn_dtype precision, const void *images, int64_t count, struct erf_map *map,
+                   struct error *error) {
+  struct erf_probe probe = {.graph = model->features,
+                            .workspace = &model->workspace,
+                            .input = "images",
+                            .output = "features",
+                            .precision = precision,
+                            .images = images,
+                            .count = count,
+                            .regions = regions};
+  return erf_measure(map, &probe, error);
+}
+
 /* ---- time ---- */
 
 static int training_step(struct model *model, struct nn_program *program, struct error *error) {
@@ -110,8 +138,7 @@ static int time_training(struct model *model, enum nn_dtype precision, const voi
 static int time_measurement(struct model *model, enum nn_dtype precision, const void *images, double *seconds,
                             struct erf_map *map, struct error *error) {
   double started = clock_seconds();
-  int result = erf_measure(map, model->features, &model->workspace, "images", "features", precision, images, IMAGES,
-                           SIZE, 0, error);
+  int result = measure(model, precision, images, IMAGES, map, error);
   *seconds = clock_seconds() - started;
   return result;
 }
@@ -150,17 +177,6 @@ static int run_time(char **argv, struct error *error) {
 
 /* ---- spread ---- */
 
-/* Soft labels need the mass of a field in whole cells of the input only, so a field shrinks to SIDE x SIDE sums. */
-static const struct erf_regions shrunk = {SIDE, 1, 4, {{0, 0, 2, 2}, {2, 0, 5, 2}, {0, 2, 2, 5}, {2, 2, 5, 5}}};
-
-static void shrink(const struct erf_map *map, float *sums) {
-  memset(sums, 0, CELLS * CELLS * sizeof *sums);
-  for (int i = 0; i < CELLS * SIZE * SIZE; i++) {
-    int cell = i / (SIZE * SIZE), y = i / SIZE % SIZE, x = i % SIZE;
-    sums[cell * CELLS + y / STRIDE * SIDE + x / STRIDE] += map->fields[i];
-  }
-}
-
 static int render(const struct jig_assembler *assembler, int64_t index, struct jig_scratch *scratch,
                   struct image *canvas, float *pixels, struct error *error) {
   static const float MEAN[] = {0.485f, 0.456f, 0.406f}, DEVIATION[] = {0.229f, 0.224f, 0.225f};
@@ -173,67 +189,147 @@ static int render(const struct jig_assembler *assembler, int64_t index, struct j
   return 0;
 }
 
-/* The table from images first .. first + count - 1. */
-static int make_table(const float *sums, int64_t first, int64_t count, float *table, struct error *error) {
-  float mean[CELLS * CELLS] = {0};
-  struct erf_map map = {.size = SIDE, .side = SIDE, .images = count, .fields = mean};
-  for (int64_t i = 0; i < count * CELLS * CELLS; i++) {
-    mean[i % (CELLS * CELLS)] += sums[first * CELLS * CELLS + i] / (float)count;
+/* The table from the masses of images first .. first + count - 1. */
+static int make_table(const double *masses, int64_t first, int64_t count, float *table, struct error *error) {
+  double sums[ENTRIES] = {0};
+  struct erf_map map = {.regions = regions, .side = SIDE, .images = count, .masses = sums};
+  for (int64_t i = 0; i < count * ENTRIES; i++) {
+    sums[i % ENTRIES] += masses[first * ENTRIES + i];
   }
-  return erf_soft_labels(&map, &shrunk, 0.7, table, error);
+  return erf_soft_labels(&map, TAU, table, error);
 }
 
 /* Over the disjoint sets of `count` images: the deviation of each entry from that of all; its root mean square, and the
  * largest. */
-static int print_spread(const float *sums, int64_t images, int64_t count, struct error *error) {
-  float all[CELLS * JIG_REGIONS], table[CELLS * JIG_REGIONS];
-  double square[CELLS * JIG_REGIONS] = {0}, mean = 0, largest = 0;
+static int print_spread(const double *masses, int64_t images, int64_t count, struct error *error) {
+  float all[ENTRIES], table[ENTRIES];
+  double square[ENTRIES] = {0}, mean = 0, largest = 0;
   int64_t sets = images / count;
-  if (make_table(sums, 0, images, all, error)) return -1;
+  if (make_table(masses, 0, images, all, error)) return -1;
   for (int64_t set = 0; set < sets; set++) {
-    if (make_table(sums, set * count, count, table, error)) return -1;
-    for (int i = 0; i < CELLS * JIG_REGIONS; i++) {
+    if (make_table(masses, set * count, count, table, error)) return -1;
+    for (int i = 0; i < ENTRIES; i++) {
       square[i] += pow((double)table[i] - all[i], 2) / (double)sets;
     }
   }
-  for (int i = 0; i < CELLS * JIG_REGIONS; i++) {
-    mean += square[i] / (CELLS * JIG_REGIONS);
+  for (int i = 0; i < ENTRIES; i++) {
+    mean += square[i] / ENTRIES;
     largest = fmax(largest, sqrt(square[i]));
   }
   printf("%4lld images: %.5f root mean square, %.5f the largest entry's\n", (long long)count, sqrt(mean), largest);
   return 0;
 }
 
-static int run_spread(char **argv, struct error *error) {
-  struct model model = {0};
-  struct erf_map map = {0};
-  struct jig_store *store = NULL;
+/* What both look at: a network, and jigsaws of a store. */
+struct look {
+  struct model model;
+  struct jig_store *store;
   struct jig_assembler assembler;
+  struct jig_scratch scratch;
+  struct image canvas;
+};
+
+static int open_look(struct look *look, const char *store, const char *arch, const char *weights, struct error *error) {
   struct jig_assemble_options options = jig_assemble_defaults();
-  struct jig_scratch scratch = {0};
-  struct image canvas = {0};
+  if (jig_store_open(&look->store, store, error)) return -1;
+  if (jig_assembler_init(&look->assembler, look->store, &options, error)) return -1;
+  return open_model(&look->model, "cpu", arch, weights, error);
+}
+
+static void close_look(struct look *look) {
+  image_free(&look->canvas);
+  jig_scratch_free(&look->scratch);
+  jig_store_close(look->store);
+  close_model(&look->model);
+}
+
+static int run_spread(char **argv, struct error *error) {
+  struct look look = {0};
+  struct erf_map map = {0};
   int64_t count = atoll(argv[5]);
-  float *pixels = malloc(VALUES * sizeof *pixels), *sums = malloc((size_t)count * CELLS * CELLS * sizeof *sums);
-  int result = pixels && sums ? jig_store_open(&store, argv[2], error) : error_memory(error, (size_t)count);
-  if (result == 0) result = jig_assembler_init(&assembler, store, &options, error);
-  if (result == 0) result = open_model(&model, "cpu", argv[3], argv[4], error);
+  float *pixels = aligned_alloc(64, VALUES * sizeof *pixels);
+  double *masses = malloc((size_t)count * ENTRIES * sizeof *masses);
+  int result = pixels && masses ? open_look(&look, argv[2], argv[3], argv[4], error) : error_memory(error, VALUES);
   for (int64_t i = 0; result == 0 && i < count; i++) {
-    result = render(&assembler, i, &scratch, &canvas, pixels, error);
-    if (result == 0) {
-      result =
-          erf_measure(&map, model.features, &model.workspace, "images", "features", NN_F32, pixels, 1, SIZE, 0, error);
-    }
-    if (result == 0) shrink(&map, sums + i * CELLS * CELLS);
+    result = render(&look.assembler, i, &look.scratch, &look.canvas, pixels, error);
+    if (result == 0) result = measure(&look.model, NN_F32, pixels, 1, &map, error);
+    if (result == 0) memcpy(masses + i * ENTRIES, map.masses, ENTRIES * sizeof *masses);
   }
   for (int64_t set = 1; result == 0 && set <= count / 2; set *= 2) {
-    result = print_spread(sums, count, set, error);
+    result = print_spread(masses, count, set, error);
   }
-  image_free(&canvas);
-  jig_scratch_free(&scratch);
-  jig_store_close(store);
   erf_map_free(&map);
-  close_model(&model);
-  free(sums);
+  close_look(&look);
+  free(masses);
+  free(pixels);
+  return result;
+}
+
+/* ---- calibrate ---- */
+
+enum { MOST_PASSES = 32, MEASURED = 4 /* images */ };
+
+/* Passes first .. end - 1 of BATCH jigsaws each, behind the MEASURED ones. */
+static int run_passes(struct look *look, struct nn_program *program, float *pixels, int first, int end,
+                      struct error *error) {
+  for (int pass = first; pass < end; pass++) {
+    for (int i = 0; i < BATCH; i++) {
+      int64_t index = (MEASURED + (int64_t)pass * BATCH + i) % look->assembler.epoch_length;
+      if (render(&look->assembler, index, &look->scratch, &look->canvas, pixels + (size_t)i * VALUES, error)) return -1;
+    }
+    if (nn_program_bind(program, "images", pixels, error) || nn_program_forward(program, error)) return -1;
+  }
+  return 0;
+}
+
+/* The table by the statistics of so many passes; 0: those of a new network. */
+static int calibrated_table(struct look *look, struct nn_program *program, float *pixels, const float *measured,
+                            int passes, float *table, struct error *error) {
+  struct model *model = &look->model;
+  struct nn_statistics before = {0};
+  struct erf_map map = {0};
+  int result = passes ? nn_statistics_begin(&before, &model->params, error) : 0;
+  if (result == 0) result = run_passes(look, program, pixels, 0, passes, error);
+  if (result == 0 && passes) result = nn_statistics_settle(&model->params, passes, error);
+  if (result == 0) result = measure(model, NN_F32, measured, MEASURED, &map, error);
+  if (result == 0) result = erf_soft_labels(&map, TAU, table, error);
+  if (before.values && nn_statistics_restore(&before, &model->params, error)) result = -1;
+  erf_map_free(&map);
+  return result;
+}
+
+static void print_deviation(int passes, const float *table, const float *reference) {
+  double square = 0, largest = 0;
+  for (int i = 0; i < ENTRIES; i++) {
+    double deviation = fabs((double)table[i] - reference[i]);
+    square += deviation * deviation / ENTRIES;
+    largest = fmax(largest, deviation);
+  }
+  printf("%3d passes of %d: %.5f root mean square, %.5f the largest entry's\n", passes, BATCH, sqrt(square), largest);
+}
+
+static int run_calibrate(char **argv, struct error *error) {
+  static const int PASSES[] = {0, 1, 2, 4, 8, 16};
+  struct look look = {0};
+  struct nn_program *program = NULL;
+  float reference[ENTRIES], table[ENTRIES];
+  float *pixels = aligned_alloc(64, BATCH * VALUES * sizeof *pixels);
+  float *measured = aligned_alloc(64, MEASURED * VALUES * sizeof *measured);
+  int result = pixels && measured ? open_look(&look, argv[2], argv[3], "-", error) : error_memory(error, VALUES);
+  for (int i = 0; result == 0 && i < MEASURED; i++) {
+    result = render(&look.assembler, i, &look.scratch, &look.canvas, measured + (size_t)i * VALUES, error);
+  }
+  struct nn_input_shape shape = {"images", {BATCH, SIZE, SIZE, 3}};
+  struct nn_compile_options options = {.precision = NN_F32, .training = true, .shapes = &shape, .shape_count = 1};
+  if (result == 0) result = nn_compile(&program, look.model.features, &look.model.workspace, &options, error);
+  if (result == 0) result = calibrated_table(&look, program, pixels, measured, MOST_PASSES, reference, error);
+  for (size_t i = 0; result == 0 && i < COUNT_OF(PASSES); i++) {
+    result = calibrated_table(&look, program, pixels, measured, PASSES[i], table, error);
+    if (result == 0) print_deviation(PASSES[i], table, reference);
+  }
+  nn_program_free(program);
+  close_look(&look);
+  free(measured);
   free(pixels);
   return result;
 }
@@ -246,8 +342,12 @@ int main(int argc, char **argv) {
     result = run_time(argv, &error);
   } else if (argc == 6 && !strcmp(argv[1], "spread")) {
     result = run_spread(argv, &error);
+  } else if (argc == 4 && !strcmp(argv[1], "calibrate")) {
+    result = run_calibrate(argv, &error);
   } else {
-    fprintf(stderr, "usage: bench_erf time DEVICE PRECISION ARCH | spread STORE ARCH WEIGHTS|- IMAGES\n");
+    fprintf(stderr,
+            "usage: bench_erf time DEVICE PRECISION ARCH | spread STORE ARCH WEIGHTS|- IMAGES | calibrate STORE "
+            "ARCH\n");
     return 2;
   }
   if (result) fprintf(stderr, "bench_erf: %s\n", error.message);

@@ -33,25 +33,23 @@ static void set_pixel(struct image *image, int x, int y, struct color color) {
   pixel[0] = color.r, pixel[1] = color.g, pixel[2] = color.b;
 }
 
-/* The field of a cell with its upper left corner at (left, 0). */
-static void draw_field(const struct erf_map *map, int cell, struct image *image, int left) {
-  size_t size = (size_t)map->size;
-  const float *field = map->fields + (size_t)cell * size * size;
+/* A field with its upper left corner at (left, 0). */
+static void draw_field(const float *field, int size, struct image *image, int left) {
   float peak = 0;
-  for (size_t i = 0; i < size * size; i++) {
+  for (int i = 0; i < size * size; i++) {
     peak = fmaxf(peak, field[i]);
   }
-  for (int y = 0; y < map->size; y++) {
-    for (int x = 0; x < map->size; x++) {
-      double share = peak > 0 ? (double)field[(size_t)y * size + (size_t)x] / peak : 0;
+  for (int y = 0; y < size; y++) {
+    for (int x = 0; x < size; x++) {
+      double share = peak > 0 ? (double)field[y * size + x] / peak : 0;
       set_pixel(image, left + x, y, heat(sqrt(share)));
     }
   }
 }
 
-int erf_draw(const struct erf_map *map, int cell, struct image *image, struct error *error) {
-  if (image_alloc(image, map->size, map->size, error)) return -1;
-  draw_field(map, cell, image, 0);
+int erf_draw(const float *field, int size, struct image *image, struct error *error) {
+  if (image_alloc(image, size, size, error)) return -1;
+  draw_field(field, size, image, 0);
   return 0;
 }
 
@@ -82,15 +80,16 @@ static void draw_cell(const struct erf_regions *regions, int cell, struct image 
   draw_frame(image, inner, 2, (struct color){255, 255, 255});
 }
 
-int erf_draw_regions(const struct erf_map *map, const struct erf_regions *regions, struct image *image,
-                     struct error *error) {
-  if (erf_regions_match(regions, map, error)) return -1;
-  int width = regions->count * (map->size + GAP) - GAP;
-  if (image_alloc(image, width, map->size, error)) return -1;
-  draw_fill(image, (struct rect){0, 0, width, map->size}, (struct color){255, 255, 255});
+int erf_draw_regions(const struct erf_map *map, struct image *image, struct error *error) {
+  const struct erf_regions *regions = &map->regions;
+  int size = regions->size, width = regions->count * (size + GAP) - GAP;
+  if (image_alloc(image, width, size, error)) return -1;
+  draw_fill(image, (struct rect){0, 0, width, size}, (struct color){255, 255, 255});
   for (int i = 0; i < regions->count; i++) {
-    int left = i * (map->size + GAP), cell = erf_centre_cell(regions, i);
-    draw_field(map, cell, image, left);
+    int left = i * (size + GAP), cell = erf_centre_cell(regions, i);
+    const float *field = erf_field(map, cell);
+    if (!field) return error_set(error, "the receptive field of cell %d was not kept", cell);
+    draw_field(field, size, image, left);
     draw_borders(regions, image, left);
     draw_cell(regions, cell, image, left);
   }

@@ -47,14 +47,6 @@ int erf_regions_check(const struct erf_regions *regions, struct error *error) {
   return error_set(error, "the regions leave %lld pixels of the input free", (long long)size * size - covered);
 }
 
-int erf_regions_match(const struct erf_regions *regions, const struct erf_map *map, struct error *error) {
-  if (erf_regions_check(regions, error)) return -1;
-  if (map->size == regions->size && map->side == regions->size / regions->stride) return 0;
-  return error_set(error, "regions for %d x %d cells on %d pixels do not fit a field of %d x %d cells on %d pixels",
-                   regions->size / regions->stride, regions->size / regions->stride, regions->size, map->side,
-                   map->side, map->size);
-}
-
 int erf_region_of(const struct erf_regions *regions, int cell_row, int cell_column) {
   for (int region = 0; region < regions->count; region++) {
     struct rect r = regions->rects[region];

@@ -156,7 +156,7 @@ static int append_norm(struct nn_graph *g, int x, const char *name, struct nn_no
   norm.beta = declare(g, name, "bias", NN_NORM_BIAS, 1, dims, zero);
   norm.eps = 1e-5;
   if (norm.kind != NN_NORM_GROUP) {
-    norm.momentum = 0.1;
+    norm.momentum = NN_NORM_MOMENTUM;
     norm.mean = declare(g, name, "running_mean", NN_NORM_MEAN, 1, dims, zero);
     norm.variance = declare(g, name, "running_var", NN_NORM_VARIANCE, 1, dims, one);
     norm.batches = declare(g, name, "num_batches_tracked", NN_NORM_BATCHES, 0, NULL, zero);

@@ -53,6 +53,8 @@ int nn_conv(struct nn_graph *g, int x, const char *name, struct nn_conv conv);
  */
 int nn_linear(struct nn_graph *g, int x, const char *name, int64_t out, bool bias);
 
+#define NN_NORM_MOMENTUM 0.1 /* of running statistics: what a batch counts */
+
 enum nn_norm {
   NN_NORM_NONE,   /* for options of networks; the builders do not take it */
   NN_NORM_BATCH,  /* batch statistics in training, running ones in inference; momentum 0.1, eps 1e-5 */

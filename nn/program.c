@@ -59,7 +59,9 @@ static int check_bound(const struct nn_program *program, bool backward, struct e
 
 static int run_steps(struct nn_program *program, size_t first, size_t end, struct error *error) {
   struct nn_device *device = program->workspace->device;
+  const volatile sig_atomic_t *stop = program->options.stop;
   for (size_t i = first; i < end; i++) {
+    if (stop && *stop) return NN_STOPPED;
     const struct nn_value *scratch = program->scratches[i];
     double started = program->profiling ? clock_seconds() : 0;
     if (device->backend->run(device, &program->steps[i], scratch ? scratch->operand.data : NULL, error)) {
@@ -106,7 +108,8 @@ int nn_program_backward(struct nn_program *program, struct error *error) {
   if (clear_gradients(program, error)) return -1;
   program->workspace->holder = NULL;
   program->backward_runs += program->profiling;
-  if (run_steps(program, program->forward_count, program->step_count, error)) return -1;
+  int result = run_steps(program, program->forward_count, program->step_count, error);
+  if (result) return result;
   for (size_t i = 0; i < program->written_count; i++)
     program->written[i]->has_gradient = true;
   return 0;

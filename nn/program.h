@@ -8,6 +8,8 @@
 #ifndef JIGSAW_NN_PROGRAM_H
 #define JIGSAW_NN_PROGRAM_H
 
+#include <signal.h>
+
 #include "nn/graph.h"
 
 struct nn_workspace {
@@ -39,6 +41,7 @@ struct nn_compile_options {
   const char *input_gradient; /* the name of an input whose gradient is wanted, readable as "INPUT.gradient" */
   const struct nn_input_shape *shapes;
   size_t shape_count;
+  const volatile sig_atomic_t *stop; /* a run ends early, with NN_STOPPED, once this is not 0; NULL: never */
 };
 
 struct nn_program;
@@ -54,6 +57,8 @@ void nn_program_free(struct nn_program *program);
 int nn_program_bind(struct nn_program *program, const char *input, const void *data, struct error *error);
 int nn_program_bind_gradient(struct nn_program *program, const void *data, struct error *error);
 enum nn_dtype nn_program_dtype(const struct nn_program *program, const char *name);
+
+enum { NN_STOPPED = 1 }; /* not an error: what the program computes is not there */
 
 /* A backward pass follows a forward pass with the same data, once, and nothing may have used the workspace in between:
  * anything else is an error. The parameters whose gradients it writes are then marked as having one. */

@@ -5,13 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool same_shape(const struct nn_param *param, const struct safetensors_entry *entry) {
-  if (param->rank != entry->rank) return false;
-  for (int i = 0; i < param->rank; i++) {
-    if (param->dims[i] != entry->dims[i]) return false;
-  }
-  return true;
-}
+#include "core/dataset/json.h"
 
 /* Room for the largest parameter. */
 static float *scratch_new(const struct nn_params *params, struct error *error) {
@@ -36,7 +30,8 @@ int weights_shape_text(char text[WEIGHTS_SHAPE_SIZE], int rank, const int64_t di
 
 static int add_name(struct weights_match *match, const char **names, size_t *count, const char *name,
                     struct error *error) {
-  const char *copy = arena_copy(&match->arena, name, strlen(name));
+  struct text_shown shown = text_show(text_of(name));
+  const char *copy = arena_copy(&match->arena, shown.string, strlen(shown.string));
   if (!copy) return error_memory(error, strlen(name));
   names[(*count)++] = copy;
   return 0;
@@ -59,7 +54,8 @@ static int match_param(struct nn_params *params, const struct nn_param *param, c
     if (param->role == NN_NORM_BATCHES) return 0;
     return add_name(match, match->missing, &match->missing_count, param->name, error);
   }
-  if (!same_shape(param, entry) || entry->dtype == SAFETENSORS_OTHER) return add_misfit(match, param, entry, error);
+  if (!weights_same_shape(param, entry) || entry->dtype == SAFETENSORS_OTHER)
+    return add_misfit(match, param, entry, error);
   if (safetensors_floats(entry, 0, entry->count, scratch, error)) return -1;
   if (nn_param_write(params, param, params->values, scratch, error)) return -1;
   return add_name(match, match->matched, &match->matched_count, param->name, error);
@@ -71,34 +67,63 @@ static const char **names_new(struct weights_match *match, size_t count, struct 
   return names;
 }
 
-static int match_file(struct nn_params *params, const struct safetensors *file, struct weights_match *match,
-                      struct error *error) {
+/* A checkpoint of our own has more than weights. */
+static bool is_state(const struct safetensors *file, const char *name) {
+  if (!safetensors_metadata(file, "xxh3-128")) return false;
+  return !strncmp(name, "momentum:", 9) || !strncmp(name, "state:", 6);
+}
+
+static int match_params(struct nn_params *params, const struct safetensors *file, const struct weights_naming *naming,
+                        bool *used, struct weights_match *match, struct error *error) {
+  float *scratch = scratch_new(params, error);
+  int status = scratch ? 0 : -1;
+  for (size_t i = 0; !status && i < params->count; i++) {
+    const struct nn_param *param = params->items[i];
+    const struct safetensors_entry *entry = weights_naming_entry(naming, file, param->name);
+    if (entry) used[entry - file->entries] = true;
+    status = match_param(params, param, entry, scratch, match, error);
+  }
+  free(scratch);
+  return status;
+}
+
+static int match_file(struct nn_params *params, const struct safetensors *file, const char *path,
+                      struct weights_match *match, struct error *error) {
+  struct weights_naming naming;
+  bool *used = arena_alloc(&match->arena, file->count + 1);
+  if (!used) return error_memory(error, file->count);
+  memset(used, 0, file->count + 1);
+  if (weights_naming_find(&naming, params, file, path, error)) return -1;
+  match->naming = naming.title;
+  match->prefix = arena_copy(&match->arena, naming.prefix, naming.prefix_size);
+  if (!match->prefix) return error_memory(error, naming.prefix_size);
   if (!(match->matched = names_new(match, params->count, error)) ||
       !(match->missing = names_new(match, params->count, error)) ||
       !(match->shapes = names_new(match, params->count, error)) ||
       !(match->extra = names_new(match, file->count, error))) {
     return -1;
   }
-  float *scratch = scratch_new(params, error);
-  int status = scratch ? 0 : -1;
-  for (size_t i = 0; !status && i < params->count; i++) {
-    const struct nn_param *param = params->items[i];
-    status = match_param(params, param, safetensors_find(file, param->name), scratch, match, error);
-  }
+  int status = match_params(params, file, &naming, used, match, error);
   for (size_t i = 0; !status && i < file->count; i++) {
     const char *name = file->entries[i].name;
-    if (!nn_params_find(params, name)) status = add_name(match, match->extra, &match->extra_count, name, error);
+    if (!used[i] && !is_state(file, name)) status = add_name(match, match->extra, &match->extra_count, name, error);
   }
-  free(scratch);
   return status;
 }
 
 int weights_load(struct nn_params *params, const char *path, struct weights_match *match, struct error *error) {
+  struct file_map map;
   struct safetensors file;
+  struct error foreign;
   *match = (struct weights_match){0};
-  if (safetensors_open(&file, path, error)) return -1;
-  int status = match_file(params, &file, match, error);
-  safetensors_close(&file);
+  if (file_map_open(&map, path, error)) return -1;
+  int status = safetensors_parse(&file, map.data, map.size, path, error);
+  if (status && weights_foreign(map.data, map.size, path, &foreign)) *error = foreign;
+  if (!status) {
+    status = match_file(params, &file, path, match, error);
+    safetensors_close(&file);
+  }
+  file_map_close(&map);
   if (status) weights_match_free(match);
   return status;
 }
@@ -108,24 +133,39 @@ void weights_match_free(struct weights_match *match) {
   *match = (struct weights_match){0};
 }
 
-static int describe_names(const char *title, const char *const *names, size_t count, size_t limit, struct buffer *text,
-                          struct error *error) {
+/* How lists look in lines, and in one line. */
+struct style {
+  const char *begin, *name, *next, *more, *end;
+};
+
+static int describe_names(const char *title, const char *const *names, size_t count, size_t limit,
+                          const struct style *style, struct buffer *text, struct error *error) {
   if (count == 0) return 0;
-  if (buffer_printf(text, error, "%s:\n", title)) return -1;
+  if (buffer_printf(text, error, "%s%s:", style->begin, title)) return -1;
   for (size_t i = 0; i < count && i < limit; i++) {
-    if (buffer_printf(text, error, "  %s\n", names[i])) return -1;
+    if (buffer_printf(text, error, "%s%s", i > 0 ? style->next : style->name, names[i])) return -1;
   }
-  return count <= limit ? 0 : buffer_printf(text, error, "  and %zu more\n", count - limit);
+  if (count > limit && buffer_printf(text, error, "%s%zu more", style->more, count - limit)) return -1;
+  return buffer_printf(text, error, "%s", style->end);
 }
 
-int weights_match_describe(const struct weights_match *match, size_t limit, struct buffer *text, struct error *error) {
-  if (buffer_printf(text, error, "%zu tensors matched, %zu are missing, %zu are extra, %zu have another shape\n",
-                    match->matched_count, match->missing_count, match->extra_count, match->shapes_count) ||
-      describe_names("missing in the file", match->missing, match->missing_count, limit, text, error) ||
-      describe_names("extra in the file", match->extra, match->extra_count, limit, text, error)) {
+int weights_match_describe(const struct weights_match *match, size_t limit, bool lines, struct buffer *text,
+                           struct error *error) {
+  static const struct style in_lines = {"", "\n  ", "\n  ", "\n  and ", "\n"},
+                            in_line = {"; ", " ", ", ", ", and ", ""};
+  const struct style *style = lines ? &in_lines : &in_line;
+  if (buffer_printf(text, error, "%zu tensors matched", match->matched_count)) return -1;
+  if (strcmp(match->naming, "torchvision") != 0 && buffer_printf(text, error, " by %s's names", match->naming))
+    return -1;
+  if (*match->prefix && buffer_printf(text, error, " behind \"%s\"", text_show(text_of(match->prefix)).string))
+    return -1;
+  if (buffer_printf(text, error, ", %zu are missing, %zu are extra, %zu have another shape%s", match->missing_count,
+                    match->extra_count, match->shapes_count, style->end) ||
+      describe_names("missing in the file", match->missing, match->missing_count, limit, style, text, error) ||
+      describe_names("extra in the file", match->extra, match->extra_count, limit, style, text, error)) {
     return -1;
   }
-  return describe_names("of another shape", match->shapes, match->shapes_count, limit, text, error);
+  return describe_names("of another shape", match->shapes, match->shapes_count, limit, style, text, error);
 }
 
 /* ---- saving ---- */

@@ -23,7 +23,7 @@ static struct place split(const char *name) {
   return (struct place){stage, block, name + used};
 }
 
-static int rename_detectron2(const char *name, char *renamed, size_t size) {
+int weights_name_detectron2(const char *name, char *renamed, size_t size) {
   static const struct {
     const char *from, *to;
   } rules[] = {
@@ -36,15 +36,15 @@ static int rename_detectron2(const char *name, char *renamed, size_t size) {
   for (size_t i = 0; i < COUNT_OF(rules); i++) {
     if (!begins(place.rest, rules[i].from)) continue;
     const char *rest = place.rest + strlen(rules[i].from);
-    return snprintf(renamed, size, "backbone.bottom_up.%s%s%s", folder, rules[i].to, rest);
+    return snprintf(renamed, size, "%s%s%s", folder, rules[i].to, rest);
   }
   return -1;
 }
 
-static int rename_mmdetection(const char *name, bool group_norm, char *renamed, size_t size) {
+int weights_name_group_norm(const char *name, char *renamed, size_t size) {
   const char *rest = split(name).rest;
-  if (!group_norm || !begins(rest, "bn")) return snprintf(renamed, size, "backbone.%s", name);
-  return snprintf(renamed, size, "backbone.%.*sgn%s", (int)(rest - name), name, rest + 2);
+  if (!begins(rest, "bn")) return snprintf(renamed, size, "%s", name);
+  return snprintf(renamed, size, "%.*sgn%s", (int)(rest - name), name, rest + 2);
 }
 
 int weights_rename(const char *name, const char *arch, enum weights_layout layout, bool group_norm, char *renamed,
@@ -53,15 +53,18 @@ int weights_rename(const char *name, const char *arch, enum weights_layout layou
   bool vgg = begins(arch, "vgg"), wide = begins(arch, "wide_resnet"), resnet = wide || begins(arch, "res");
   bool backbone = vgg ? begins(name, "features.") : begins(name, "layer") || begins(name, "conv") || begins(name, "bn");
   bool same = layout == WEIGHTS_TORCHVISION || (layout == WEIGHTS_TIMM && (resnet || (vgg && backbone)));
+  char base[WEIGHTS_NAME_SIZE] = "";
   int length = -1;
   if (same) {
     length = snprintf(renamed, size, "%s", name);
   } else if (!(vgg || resnet) || (layout == WEIGHTS_DETECTRON2 && vgg) || (layout == WEIGHTS_MMDETECTION && wide)) {
     return error_set(error, "the layout '%s' has no %s; choose 'torchvision'", title, arch);
   } else if (backbone && layout == WEIGHTS_DETECTRON2) {
-    length = rename_detectron2(name, renamed, size);
+    length = weights_name_detectron2(name, base, sizeof base);
+    if (length >= 0) length = snprintf(renamed, size, "backbone.bottom_up.%s", base);
   } else if (backbone && layout == WEIGHTS_MMDETECTION) {
-    length = rename_mmdetection(name, group_norm, renamed, size);
+    if (group_norm) weights_name_group_norm(name, base, sizeof base);
+    length = snprintf(renamed, size, "backbone.%s", group_norm ? base : name);
   }
   if (length < 0) return error_set(error, "%s has no place in the layout '%s' of %s", name, title, arch);
   return (size_t)length < size ? 0 : error_set(error, "%s: the name is too long", name);

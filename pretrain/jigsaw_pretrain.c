@@ -2,6 +2,7 @@
  * wrong usage, 3 stopped by a signal and to be gone on with. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pretrain/pretrain.h"
 
@@ -35,11 +36,21 @@ static const char usage[] = "usage: jigsaw-pretrain --data DIR --out RUN [option
                             "images by class. Killed, it goes on where it was when the same command is given again.\n"
                             "\n";
 
-static volatile sig_atomic_t stop_requested; /* signal handlers can reach nothing else */
+/* Signal handlers can reach nothing else. */
+static volatile sig_atomic_t stop_requested, stop_watched, talkative;
+static double first_request; /* seconds; only of the handler */
 
+/* The first signal asks for a checkpoint; Ctrl-C once more ends at once, and so does anything before there is something
+ * to lose. timeout(1) and the like signal a process and its group: what comes within a tenth of a second is an echo. */
 static void request_stop(int number) {
-  (void)number;
+  static const char told[] = "\nstopping, with a checkpoint after this step; Ctrl-C again ends at once\n";
+  double now = clock_seconds();
+  if (!stop_watched || (stop_requested && number == SIGINT && now - first_request > 0.1)) _exit(EXIT_STOPPED);
+  if (stop_requested) return;
+  first_request = now;
   stop_requested = 1;
+  ssize_t put = talkative ? write(STDERR_FILENO, told, sizeof told - 1) : 0;
+  (void)put; /* there is nobody to tell */
 }
 
 static void make_options(struct arguments *a) {
@@ -61,7 +72,8 @@ static void make_options(struct arguments *a) {
        NULL},
       {OPTION_CHOICE, "objective", &a->objective, NULL, "what is learnt; erf is the paper's", 0, 0, objective_names},
       {OPTION_REAL, "tau", &o->tau, "X", "least weight of a cell's own region", 0, 1, NULL},
-      {OPTION_INT, "erf-every", &o->erf_every, "N", "iterations between measurements; 0: none", 0, 1e12, NULL},
+      {OPTION_AUTO_INT, "erf-every", &o->erf_every, "N",
+       "iterations between measurements; 0: none; auto: 13 a run, fewer in a short one", 0, 1e12, NULL},
       {OPTION_INT, "erf-images", &o->erf_images, "N", "images that are measured with", 1, 4096, NULL},
       {OPTION_FLAG, "probe", &o->probe, NULL, "freeze the backbone, learn the classifier: a linear probe", 0, 0, NULL},
       {OPTION_SECTION, "Training", NULL, NULL, NULL, 0, 0, NULL},
@@ -147,6 +159,8 @@ static int finish_arguments(struct arguments *a, struct error *error) {
   o->threads = (int)a->threads;
   o->seed = (uint64_t)a->seed;
   o->stop = &stop_requested;
+  o->watched = &stop_watched;
+  talkative = !a->quiet;
   o->chatter = a->quiet ? NULL : stderr;
   return 0;
 }

@@ -29,7 +29,7 @@ static cJSON *describe(const struct trainer *t, const struct objective_score *sc
 static int run_held_out(struct trainer *t, int64_t images, struct objective_score *score, double *loss) {
   struct loader *loader;
   const struct loader_batch *batch;
-  double waited = 0, sum = 0;
+  double waited = 0, sum = 0, spent = 0;
   int result = 0, n = t->options.batch;
   int64_t flops = nn_program_facts(t->judge).forward_flops; /* of a batch */
   struct loader_options options = {
@@ -38,7 +38,8 @@ static int run_held_out(struct trainer *t, int64_t images, struct objective_scor
   for (int64_t first = 0; result == 0 && first < images; first += n) {
     float value;
     int64_t count = images - first < n ? images - first : n;
-    result = loader_next(loader, &batch, &waited, t->error);
+    if (trainer_stopped(t)) result = NN_STOPPED;
+    if (result == 0) result = loader_next(loader, &batch, &waited, t->error);
     if (result == 0) result = nn_program_bind(t->judge, "images", batch->images, t->error);
     if (result == 0) result = nn_program_bind(t->judge, "labels", batch->labels, t->error);
     if (result == 0) result = nn_program_forward(t->judge, t->error);
@@ -47,8 +48,9 @@ static int run_held_out(struct trainer *t, int64_t images, struct objective_scor
     if (result) break;
     objective_score_add(score, &t->objective, t->logits, batch->labels, count);
     sum += (double)value * (double)count;
-    t->spent.evaluation_flops += (double)flops;
+    spent += (double)flops;
   }
+  if (result == 0) t->spent.evaluation_flops += spent;
   *loss = sum / (double)images;
   loader_close(loader);
   return result;

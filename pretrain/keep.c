@@ -40,6 +40,7 @@ static cJSON *make_notes(struct trainer *t) {
   bool made = notes != NULL;
   for (size_t i = 0; made && i < COUNT_OF(sums); i++)
     made = cJSON_AddNumberToObject(notes, sums[i].name, *sum_of(t, i));
+  made = made && cJSON_AddNumberToObject(notes, "due", t->due);
   cJSON *facts = made ? cJSON_Duplicate(t->facts, true) : NULL;
   if (facts && cJSON_AddItemToObject(notes, "facts", facts)) return notes;
   cJSON_Delete(notes);
@@ -104,7 +105,9 @@ int trainer_save(struct trainer *t) {
 
 static int read_notes(struct trainer *t, const cJSON *notes) {
   const cJSON *facts = cJSON_GetObjectItemCaseSensitive(notes, "facts");
-  bool good = cJSON_IsObject(facts);
+  const cJSON *due = cJSON_GetObjectItemCaseSensitive(notes, "due");
+  bool good = cJSON_IsObject(facts) && cJSON_IsNumber(due);
+  if (good) t->due = (unsigned)due->valueint;
   for (size_t i = 0; good && i < COUNT_OF(sums); i++) {
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(notes, sums[i].name);
     good = cJSON_IsNumber(number);

@@ -40,7 +40,7 @@ struct pretrain_options {
   const char *lr_steps; /* "0.6,0.9": where steps fall, as parts of all iterations */
   struct nn_sgd_options sgd;
   double tau;
-  int64_t erf_every; /* iterations; 0: never */
+  int64_t erf_every; /* iterations; 0: never; or OPTION_AUTO */
   int64_t erf_images;
 
   double held_out;                                     /* share of the data */
@@ -52,8 +52,10 @@ struct pretrain_options {
   enum nn_dtype precision;
   int threads, workers;
   bool profile;
-  const volatile sig_atomic_t *stop; /* becomes non-zero when the run shall be left for later */
-  FILE *chatter;                     /* configuration and progress; NULL: none */
+  const volatile sig_atomic_t *stop; /* becomes non-zero when the run shall be left for later; NULL: never */
+  volatile sig_atomic_t *watched; /* becomes non-zero when the run begins to look at `stop`; before, ending the process
+                                   * loses nothing; NULL: not told */
+  FILE *chatter;                  /* configuration and progress; NULL: none */
 };
 
 struct pretrain_options pretrain_defaults(void);
@@ -61,7 +63,7 @@ struct pretrain_options pretrain_defaults(void);
 enum pretrain_result {
   PRETRAIN_DONE = 0,
   PRETRAIN_FAILED = -1,
-  PRETRAIN_STOPPED = 1,  /* by options->stop, with a checkpoint */
+  PRETRAIN_STOPPED = 1,  /* by options->stop; whatever was done is in a checkpoint */
   PRETRAIN_COMPLETE = 2, /* before: nothing was left to do */
 };
 

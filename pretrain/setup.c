@@ -31,7 +31,7 @@ struct pretrain_options pretrain_defaults(void) {
       .lr_steps = "0.6,0.9",
       .sgd = {.momentum = 0.9, .weight_decay = 1e-4},
       .tau = 0.7,
-      .erf_every = 5000,
+      .erf_every = OPTION_AUTO,
       .erf_images = 32,
       .held_out = 0.05,
       .held_out_images = 512,
@@ -114,6 +114,16 @@ static int parse_steps(struct trainer *t) {
   return 0;
 }
 
+/* As often as in the paper, 64,000 / 5,000 times a run, but no more often than would take a tenth of the computing: a
+ * backward pass of data for each cell of each image, of which a step takes three forward, data and weights. */
+static int64_t choose_erf_every(const struct trainer *t) {
+  const struct pretrain_options *o = &t->options;
+  int64_t side = source_size(t->training) / STRIDE, cells = side * side;
+  int64_t paper = llround((double)o->iterations * 5000 / 64000), cheap = 10 * o->erf_images * cells / (3 * o->batch);
+  int64_t every = paper > cheap ? paper : cheap;
+  return every > 1 ? every : 1;
+}
+
 static int resolve(struct trainer *t) {
   struct pretrain_options *o = &t->options;
   double scale = o->batch / 512.0;
@@ -126,6 +136,7 @@ static int resolve(struct trainer *t) {
   if (o->lr <= 0) o->lr = 0.8 * scale;
   if (o->lr_start <= 0) o->lr_start = o->lr / 4;
   if (o->warmup < 0) o->warmup = (o->iterations * 1250 + 32000) / 64000;
+  if (o->erf_every == OPTION_AUTO) o->erf_every = choose_erf_every(t);
   if (o->evaluate_every == 0) o->evaluate_every = (o->iterations + 9) / 10;
   if (o->workers <= 0) o->workers = processor_count() < 2 ? 1 : 2;
   if (o->norm == NN_NORM_NONE && backbone_default_norm(o->arch, &o->norm, t->error)) return -1;
@@ -153,29 +164,6 @@ static int build(struct trainer *t) {
   return nn_graph_error(t->network, t->error) || nn_graph_error(t->features, t->error) ? -1 : 0;
 }
 
-static int fill(struct trainer *t) {
-  const struct pretrain_options *o = &t->options;
-  struct weights_match match = {0};
-  struct buffer text = {0};
-  if (nn_params_initialise(&t->params, o->seed, t->error)) return -1;
-  if (!o->init) return 0;
-  int result = weights_load(&t->params, o->init, &match, t->error);
-  if (result == 0) result = weights_match_describe(&match, 8, &text, t->error);
-  if (result == 0) result = buffer_append(&text, "", 1, t->error);
-  const char *classifier = backbone_classifier(o->arch);
-  bool classifier_only = true; /* missing: a backbone file has none */
-  for (size_t i = 0; i < match.missing_count; i++)
-    classifier_only &= !strncmp(match.missing[i], classifier, strlen(classifier));
-  if (result == 0 && !o->init_partial && (match.shapes_count > 0 || !classifier_only || match.matched_count == 0)) {
-    result = error_set(t->error, "--init %s does not fit %s; --init-partial begins with what fits\n%s", o->init,
-                       o->arch, (const char *)text.data);
-  }
-  if (result == 0 && o->chatter) fprintf(o->chatter, "--init %s\n%s", o->init, (const char *)text.data);
-  weights_match_free(&match);
-  buffer_free(&text);
-  return result;
-}
-
 static int open_model(struct trainer *t) {
   const struct pretrain_options *o = &t->options;
   t->network = nn_graph_create(&t->params);
@@ -185,7 +173,7 @@ static int open_model(struct trainer *t) {
   if (nn_params_allocate(&t->params, &t->device, true, t->error)) return -1;
   int64_t count = nn_count(t->objective.logits) * o->batch;
   t->logits = malloc((size_t)count * sizeof(float));
-  return t->logits ? fill(t) : error_memory(t->error, (size_t)count * sizeof(float));
+  return t->logits ? trainer_initialise(t) : error_memory(t->error, (size_t)count * sizeof(float));
 }
 
 static int compile(struct trainer *t, bool training, struct nn_program **program) {
@@ -195,6 +183,7 @@ static int compile(struct trainer *t, bool training, struct nn_program **program
   struct nn_compile_options options = {.precision = t->options.precision,
                                        .training = training,
                                        .parameter_gradients = training,
+                                       .stop = training ? NULL : t->options.stop, /* a step is whole, or not begun */
                                        .shapes = shapes,
                                        .shape_count = count};
   if (nn_compile(program, t->network, &t->workspace, &options, t->error)) return -1;

@@ -97,37 +97,60 @@ static bool due(const struct trainer *t, int64_t every) {
   return every > 0 && (t->iteration % every == 0 || t->iteration == t->options.iterations);
 }
 
-/* What follows the t->iteration-th step. A checkpoint comes last, so that a resumed run does nothing of it twice. */
+/* 0, -1, or NN_STOPPED: what is due by then stays so. A checkpoint comes last, so that a resumed run does nothing of it
+ * twice. */
+static int do_due(struct trainer *t) {
+  static const struct {
+    enum look what;
+    int (*act)(struct trainer *t);
+  } acts[] = {{LOOK_MEASURE, trainer_measure}, {LOOK_EVALUATE, trainer_evaluate}};
+  for (size_t i = 0; i < COUNT_OF(acts); i++) {
+    if (!(t->due & acts[i].what)) continue;
+    int result = trainer_stopped(t) ? NN_STOPPED : acts[i].act(t);
+    if (result) return result;
+    t->due &= ~(unsigned)acts[i].what;
+  }
+  if (!(t->due & LOOK_SAVE)) return 0;
+  t->due = 0;
+  take_score(t);
+  return trainer_save(t);
+}
+
+/* What follows the t->iteration-th step. */
 static int look(struct trainer *t) {
   const struct pretrain_options *o = &t->options;
   double started = clock_seconds();
-  bool line = due(t, o->log_every), measure = due(t, o->erf_every), evaluate = t->judge && due(t, o->evaluate_every);
+  bool line = due(t, o->log_every);
   if (line && write_line(t)) return -1;
-  if (measure && trainer_measure(t)) return -1;
-  if (evaluate && trainer_evaluate(t)) return -1;
-  if (due(t, o->checkpoint_every)) {
-    take_score(t);
-    if (trainer_save(t)) return -1;
-  }
+  t->due = (due(t, o->erf_every) ? LOOK_MEASURE : 0) | (t->judge && due(t, o->evaluate_every) ? LOOK_EVALUATE : 0) |
+           (due(t, o->checkpoint_every) ? LOOK_SAVE : 0);
+  int result = do_due(t);
   t->line_started += clock_seconds() - started; /* a line tells of training alone */
   if (line) begin_line(t);
-  return 0;
+  return result;
+}
+
+static enum pretrain_result stop(struct trainer *t) {
+  if (t->iteration == 0) return PRETRAIN_STOPPED;
+  take_score(t);
+  return trainer_save(t) ? PRETRAIN_FAILED : PRETRAIN_STOPPED;
 }
 
 static enum pretrain_result loop(struct trainer *t) {
   const struct pretrain_options *o = &t->options;
-  if (t->iteration == 0 && o->erf_every > 0 && trainer_measure(t)) return PRETRAIN_FAILED;
+  if (o->watched) *o->watched = 1;
+  if (t->iteration == 0 && o->erf_every > 0) t->due = LOOK_MEASURE;
+  int result = do_due(t);
   if (o->profile) nn_program_profile(t->step, true);
   t->session_started = clock_seconds();
   t->session_iteration = t->iteration;
   begin_line(t);
-  while (t->iteration < o->iterations) {
-    if (take_step(t) || look(t)) return PRETRAIN_FAILED;
+  while (result == 0 && t->iteration < o->iterations && !trainer_stopped(t)) {
+    result = take_step(t) ? -1 : look(t);
     run_tick(&t->run);
-    if (!o->stop || !*o->stop || t->iteration == o->iterations) continue;
-    take_score(t);
-    return trainer_save(t) ? PRETRAIN_FAILED : PRETRAIN_STOPPED;
   }
+  if (result < 0) return PRETRAIN_FAILED;
+  if (result > 0 || t->iteration < o->iterations) return stop(t);
   return trainer_finish(t) ? PRETRAIN_FAILED : PRETRAIN_DONE;
 }
 

@@ -18,6 +18,9 @@ struct spent {
   double training_flops, erf_flops, evaluation_flops;
 };
 
+/* What is to be done after a step besides going on, in this order. */
+enum look { LOOK_MEASURE = 1, LOOK_EVALUATE = 2, LOOK_SAVE = 4 };
+
 struct trainer {
   const struct pretrain_options *given;
   struct pretrain_options options; /* with every default resolved */
@@ -42,12 +45,16 @@ struct trainer {
   struct journal *journal;
   int64_t iteration; /* done so far */
   double saved;      /* when the last checkpoint was; a clock */
+  unsigned due;      /* of `enum look`, after that iteration: what has not been done yet; part of a checkpoint */
   struct interval interval;
   struct spent spent;
   double waited, line_started, session_started; /* seconds: for data in this interval; clocks */
   int64_t line_iteration, session_iteration;    /* where those clocks began */
   cJSON *facts; /* results for run.json: the last evaluation and measurement; part of a checkpoint */
 };
+
+/* initial.c: what the parameters begin with. */
+int trainer_initialise(struct trainer *t);
 
 /* setup.c: everything between the options and the first step, first what can be checked, then the run's folder.
  * trainer_close takes whatever was opened. */
@@ -69,12 +76,17 @@ int trainer_advise_another(const struct trainer *t);
 /* attempt.c: notes in run.json what this attempt runs on, and says so when the one before ran on something else. */
 int trainer_attempt(struct trainer *t);
 
-/* judge.c: held-out loss and accuracies; measure.c: receptive fields, soft labels, pictures. Into log and facts. */
+/* judge.c: held-out loss and accuracies; measure.c: receptive fields, soft labels, pictures. Into log and facts. Both
+ * return NN_STOPPED, and have changed nothing, when they were stopped. */
 int trainer_evaluate(struct trainer *t);
 int trainer_measure(struct trainer *t);
 
 /* Replaces facts->name; takes `item` over, NULL is out of memory. */
 int trainer_fact(struct trainer *t, const char *name, cJSON *item);
 int trainer_log(struct trainer *t, const struct journal_number *numbers, size_t count);
+
+static inline bool trainer_stopped(const struct trainer *t) {
+  return t->options.stop && *t->options.stop;
+}
 
 #endif

@@ -11,6 +11,8 @@
 #include "nn/backbone/backbone.h"
 #include "nn/weights.h"
 
+enum { STRIDE = 32 };
+
 static int labels(int argc, char **argv, struct error *error) {
   struct erf_regions regions = {.size = atoi(argv[3]), .stride = atoi(argv[4])};
   struct buffer fields = {0};
@@ -23,17 +25,26 @@ static int labels(int argc, char **argv, struct error *error) {
   if (result == 0) result = file_read(&fields, argv[2], error);
   if (result == 0) {
     int side = regions.size / regions.stride, cells = side * side;
-    struct erf_map map = {.size = regions.size, .side = side, .fields = (float *)(void *)fields.data};
-    size_t wanted = (size_t)cells * (size_t)regions.size * (size_t)regions.size * sizeof(float);
+    int64_t pixels = (int64_t)regions.size * regions.size;
+    struct erf_map map = {.regions = regions, .side = side};
+    size_t wanted = (size_t)cells * (size_t)pixels * sizeof(float);
     table = malloc((size_t)(cells * regions.count) * sizeof *table);
-    if (!table || fields.size != wanted) result = error_set(error, "%s: not %zu bytes", argv[2], wanted);
-    if (result == 0) result = erf_soft_labels(&map, &regions, atof(argv[5]), table, error);
+    map.masses = malloc((size_t)(cells + ERF_REGION_MAX) * (size_t)regions.count * sizeof *map.masses);
+    if (!table || !map.masses || fields.size != wanted) result = error_set(error, "%s: not %zu bytes", argv[2], wanted);
+    for (int cell = 0; result == 0 && cell < cells; cell++) {
+      double masses[ERF_REGION_MAX];
+      erf_masses(&regions, (float *)(void *)fields.data + cell * pixels, masses);
+      memcpy(map.masses + cell * regions.count, masses, (size_t)regions.count * sizeof *masses);
+    }
+    if (result == 0) result = erf_soft_labels(&map, atof(argv[5]), table, error);
     for (int cell = 0; result == 0 && cell < cells; cell++) {
       for (int i = 0; i < regions.count; i++) {
         printf("%.9g ", table[cell * regions.count + i]);
       }
-      printf("%.17g %.17g\n", erf_area(&map, cell, 0.9), erf_inside(&map, &regions, cell));
+      const float *field = (float *)(void *)fields.data + cell * pixels;
+      printf("%.17g %.17g\n", erf_area(field, pixels, 0.9), erf_inside(&map, cell));
     }
+    erf_map_free(&map);
   }
   free(table);
   buffer_free(&fields);
@@ -80,12 +91,27 @@ static int measure(char **argv, struct error *error) {
   if (result == 0 && images.size != (size_t)(count * size * size * 3) * nn_dtype_size(precision)) {
     result = error_set(error, "%s: has %zu bytes", argv[4], images.size);
   }
-  if (result == 0) {
-    result = erf_measure(&map, model.graph, &model.workspace, "images", "c5", precision, images.data, count, size,
-                         atoll(argv[9]), error);
+  int cells = size / STRIDE * (size / STRIDE), *kept = calloc((size_t)cells + 1, sizeof *kept);
+  for (int i = 0; kept && i < cells; i++) {
+    kept[i] = i;
   }
   if (result == 0) {
-    size_t values = (size_t)map.side * (size_t)map.side * (size_t)size * (size_t)size;
+    struct erf_probe probe = {.graph = model.graph,
+                              .workspace = &model.workspace,
+                              .input = "images",
+                              .output = "c5",
+                              .precision = precision,
+                              .images = images.data,
+                              .count = count,
+                              .regions = {size, STRIDE, 1, {{0, 0, size, size}}},
+                              .kept = kept,
+                              .kept_count = cells,
+                              .copies = atoll(argv[9])};
+    result = erf_measure(&map, &probe, error);
+  }
+  free(kept);
+  if (result == 0) {
+    size_t values = (size_t)cells * (size_t)size * (size_t)size;
     result = file_write_all(argv[10], map.fields, values * sizeof(float), error);
     printf("%lld\n", (long long)map.flops);
   }

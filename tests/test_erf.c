@@ -92,16 +92,39 @@ static void test_regions(void **state) {
 
 /* ---- labels ---- */
 
-static struct erf_map empty_map(const struct erf_regions *regions) {
-  struct erf_map map = {.size = regions->size, .side = regions->size / regions->stride};
-  size_t count = (size_t)map.side * (size_t)map.side * (size_t)map.size * (size_t)map.size;
-  map.fields = calloc(count, sizeof(float));
-  assert_non_null(map.fields);
-  return map;
+/* Fields that a test makes, and the masses that follow from them. */
+struct fields {
+  struct erf_map map;
+  float *values;
+};
+
+static struct fields no_fields(const struct erf_regions *regions) {
+  int side = regions->size / regions->stride;
+  size_t cells = (size_t)side * (size_t)side;
+  struct fields fields = {.map = {.regions = *regions, .side = side}};
+  fields.values = calloc(cells * (size_t)regions->size * (size_t)regions->size, sizeof(float));
+  fields.map.masses = calloc(cells * (size_t)regions->count, sizeof(double));
+  assert_true(fields.values && fields.map.masses);
+  return fields;
 }
 
-static float *field_of(const struct erf_map *map, int cell) {
-  return map->fields + (size_t)cell * (size_t)map->size * (size_t)map->size;
+static float *field_of(const struct fields *fields, int cell) {
+  size_t size = (size_t)fields->map.regions.size;
+  return fields->values + (size_t)cell * size * size;
+}
+
+static void sum_fields(struct fields *fields) {
+  struct erf_map *map = &fields->map;
+  for (int cell = 0; cell < map->side * map->side; cell++) {
+    double masses[ERF_REGION_MAX];
+    erf_masses(&map->regions, field_of(fields, cell), masses);
+    memcpy(map->masses + cell * map->regions.count, masses, (size_t)map->regions.count * sizeof *masses);
+  }
+}
+
+static void free_fields(struct fields *fields) {
+  erf_map_free(&fields->map);
+  free(fields->values);
 }
 
 /* A blob of any width around any place, with noise, over many magnitudes; or nothing; or only the cell's own region, or
@@ -150,16 +173,18 @@ static void test_soft_labels(void **state) {
   for (int round = 0; round < 60; round++) {
     struct error error = {0};
     struct erf_regions regions = random_regions(&rng);
-    struct erf_map map = empty_map(&regions);
+    struct fields fields = no_fields(&regions);
+    struct erf_map map = fields.map;
     float table[81 * ERF_REGION_MAX];
     double tau = round % 3 == 0 ? 0.7 : round % 3 == 1 ? 1 : rng_uniform(&rng);
     for (int cell = 0; cell < map.side * map.side; cell++) {
-      random_field(&rng, &regions, cell, field_of(&map, cell));
+      random_field(&rng, &regions, cell, field_of(&fields, cell));
     }
-    assert_ok(erf_soft_labels(&map, &regions, tau, table, &error), error);
+    sum_fields(&fields);
+    assert_ok(erf_soft_labels(&map, tau, table, &error), error);
     for (int cell = 0; cell < map.side * map.side; cell++) {
       double label[ERF_REGION_MAX], sum = 0;
-      direct_label(&regions, cell, field_of(&map, cell), tau, label);
+      direct_label(&regions, cell, field_of(&fields, cell), tau, label);
       int own = erf_region_of(&regions, cell / map.side, cell % map.side);
       for (int i = 0; i < regions.count; i++) {
         double weight = table[cell * regions.count + i];
@@ -168,32 +193,31 @@ static void test_soft_labels(void **state) {
         sum += weight;
       }
       assert_true(fabs(sum - 1) <= 1e-6);
-      assert_true(fmax(tau, erf_inside(&map, &regions, cell)) - label[own] <= 1e-12);
+      assert_true(fmax(tau, erf_inside(&map, cell)) - label[own] <= 1e-12);
     }
-    erf_map_free(&map);
+    free_fields(&fields);
   }
 }
 
 static void test_refused_labels(void **state) {
   (void)state;
   struct error error = {0};
-  struct erf_regions regions = {16, 8, 1, {{0, 0, 16, 16}}}, other = {16, 4, 1, {{0, 0, 16, 16}}};
-  struct erf_map map = empty_map(&regions);
+  struct erf_regions regions = {16, 8, 1, {{0, 0, 16, 16}}};
+  struct fields fields = no_fields(&regions);
   float table[16];
-  assert_int_equal(erf_soft_labels(&map, &other, 0.7, table, &error), -1);
-  assert_non_null(strstr(error.message, "do not fit a field of 2 x 2 cells on 16 pixels"));
   static const double TAUS[] = {-0.1, 1.1, NAN};
   for (size_t i = 0; i < COUNT_OF(TAUS); i++) {
-    assert_int_equal(erf_soft_labels(&map, &regions, TAUS[i], table, &error), -1);
+    assert_int_equal(erf_soft_labels(&fields.map, TAUS[i], table, &error), -1);
     assert_non_null(strstr(error.message, "tau"));
   }
   static const float VALUES[] = {NAN, INFINITY, -1};
   for (size_t i = 0; i < COUNT_OF(VALUES); i++) {
-    field_of(&map, 2)[77] = VALUES[i];
-    assert_int_equal(erf_soft_labels(&map, &regions, 0.7, table, &error), -1);
+    field_of(&fields, 2)[77] = VALUES[i];
+    sum_fields(&fields);
+    assert_int_equal(erf_soft_labels(&fields.map, 0.7, table, &error), -1);
     assert_non_null(strstr(error.message, "cell 1, 0 is not finite"));
   }
-  erf_map_free(&map);
+  free_fields(&fields);
 }
 
 /* ---- area ---- */
@@ -222,34 +246,33 @@ static void test_area(void **state) {
   struct rng rng;
   rng_init(&rng, test_seed(), RNG_TEST, 2, 0);
   struct erf_regions regions = {SIZE, SIZE, 1, {{0, 0, SIZE, SIZE}}};
-  struct erf_map map = empty_map(&regions);
+  float field[COUNT];
   for (int round = 0; round < 500; round++) {
-    random_field(&rng, &regions, 0, map.fields);
+    random_field(&rng, &regions, 0, field);
     if (round % 2) { /* few values: many ties */
       for (int i = 0; i < COUNT; i++) {
-        map.fields[i] = (float)(below(&rng, 1 + round % 5) * (round % 7));
+        field[i] = (float)(below(&rng, 1 + round % 5) * (round % 7));
       }
     }
-    double share = round % 3 ? 0.9 : rng_uniform(&rng), area = erf_area(&map, 0, share);
+    double share = round % 3 ? 0.9 : rng_uniform(&rng), area = erf_area(field, COUNT, share);
     for (int i = COUNT - 1; i > 0; i--) { /* the order of the pixels does not matter */
       int j = below(&rng, i + 1);
-      float kept = map.fields[i];
-      map.fields[i] = map.fields[j], map.fields[j] = kept;
+      float kept = field[i];
+      field[i] = field[j], field[j] = kept;
     }
-    assert_true(fabs(erf_area(&map, 0, share) - area) <= 1e-12);
-    double expected = sorted_area(map.fields, COUNT, share);
+    assert_true(fabs(erf_area(field, COUNT, share) - area) <= 1e-12);
+    double expected = sorted_area(field, COUNT, share);
     if (!(fabs(area - expected) <= 1e-12)) fail_msg("round %d: area %.9f, not %.9f", round, area, expected);
   }
   for (int i = 0; i < COUNT; i++) {
-    map.fields[i] = 0.1f;
+    field[i] = 0.1f;
   }
-  assert_true(fabs(erf_area(&map, 0, 0.9) - 0.9) <= 1e-12);
-  assert_true(fabs(erf_area(&map, 0, 1) - 1) <= 1e-12);
-  memset(map.fields, 0, COUNT * sizeof(float));
-  assert_true(erf_area(&map, 0, 0.9) == 0);
-  map.fields[33] = 1e-40f;
-  assert_true(erf_area(&map, 0, 0.9) == 1.0 / COUNT);
-  erf_map_free(&map);
+  assert_true(fabs(erf_area(field, COUNT, 0.9) - 0.9) <= 1e-12);
+  assert_true(fabs(erf_area(field, COUNT, 1) - 1) <= 1e-12);
+  memset(field, 0, COUNT * sizeof(float));
+  assert_true(erf_area(field, COUNT, 0.9) == 0);
+  field[33] = 1e-40f;
+  assert_true(erf_area(field, COUNT, 0.9) == 1.0 / COUNT);
 }
 
 /* ---- pictures ---- */
@@ -269,21 +292,25 @@ static void test_pictures(void **state) {
   (void)state;
   struct error error = {0};
   struct image image = {0};
-  struct erf_map map = empty_map(&PAPER);
-  float *field = field_of(&map, 8);
+  int kept[] = {8, 11, 29, 32}; /* the centre cells */
+  float *fields = calloc(4 * 224 * 224, sizeof *fields);
+  assert_non_null(fields);
+  struct erf_map map = {.regions = PAPER, .side = 7, .kept = kept, .kept_count = 4, .fields = fields};
+  float *field = fields;
+  assert_true(erf_field(&map, 8) == field && erf_field(&map, 32) == fields + 3 * 224 * 224 && !erf_field(&map, 9));
   field[10 * 224 + 20] = 8;
   field[100 * 224 + 200] = 2; /* half of the way: the root of a quarter */
   field[101 * 224 + 200] = NAN;
-  assert_ok(erf_draw(&map, 8, &image, &error), error);
+  assert_ok(erf_draw(field, 224, &image, &error), error);
   assert_true(image.width == 224 && image.height == 224);
   assert_color(pixel_of(&image, 20, 10), 253, 231, 37);
   assert_color(pixel_of(&image, 200, 100), 33, 144, 140);
   assert_color(pixel_of(&image, 200, 101), 68, 1, 84);
   assert_color(pixel_of(&image, 0, 0), 68, 1, 84);
-  assert_ok(erf_draw(&map, 9, &image, &error), error); /* a field of nothing */
+  assert_ok(erf_draw(erf_field(&map, 11), 224, &image, &error), error); /* a field of nothing */
   assert_color(pixel_of(&image, 20, 10), 68, 1, 84);
 
-  assert_ok(erf_draw_regions(&map, &PAPER, &image, &error), error);
+  assert_ok(erf_draw_regions(&map, &image, &error), error);
   assert_true(image.width == 4 * 224 + 3 * 8 && image.height == 224);
   assert_color(pixel_of(&image, 20, 10), 253, 231, 37);
   for (int i = 0; i < 4; i++) {
@@ -292,11 +319,11 @@ static void test_pictures(void **state) {
     assert_color(pixel_of(&image, left + cell % 7 * 32 + 1, cell / 7 * 32 + 1), 255, 255, 255);      /* the frame */
     assert_color(pixel_of(&image, left + 63, 223), 68, 1, 84);
   }
-  struct erf_regions other = PAPER;
-  other.size = 192;
-  assert_int_equal(erf_draw_regions(&map, &other, &image, &error), -1);
+  map.kept_count = 3;
+  assert_int_equal(erf_draw_regions(&map, &image, &error), -1);
+  assert_non_null(strstr(error.message, "cell 32 was not kept"));
   image_free(&image);
-  erf_map_free(&map);
+  free(fields);
 }
 
 /* ---- measurement ---- */
@@ -377,20 +404,41 @@ static float *random_images(struct rng *rng, int64_t count, int size) {
   return images;
 }
 
+enum { CELLS_MAX = 64 };
+static const int ALL_CELLS[CELLS_MAX] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                         16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+                                         32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
+                                         48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+
+/* Two regions, all fields kept. */
+static struct erf_probe probe_of(struct network *network, const float *images, int64_t count, int64_t copies) {
+  int size = network->size, stride = size / network->side;
+  return (struct erf_probe){.graph = network->graph,
+                            .workspace = &network->workspace,
+                            .input = "images",
+                            .output = "map",
+                            .precision = NN_F32,
+                            .images = images,
+                            .count = count,
+                            .regions = {size, stride, 2, {{0, 0, stride, size}, {stride, 0, size - stride, size}}},
+                            .kept = ALL_CELLS,
+                            .kept_count = network->side * network->side,
+                            .copies = copies};
+}
+
 static struct erf_map measure(struct network *network, const float *images, int64_t count, int64_t copies) {
   struct error error = {0};
   struct erf_map map = {0};
-  assert_ok(erf_measure(&map, network->graph, &network->workspace, "images", "map", NN_F32, images, count,
-                        network->size, copies, &error),
-            error);
-  assert_true(map.size == network->size && map.side == network->side && map.images == count);
+  struct erf_probe probe = probe_of(network, images, count, copies);
+  assert_ok(erf_measure(&map, &probe, &error), error);
+  assert_true(map.regions.size == network->size && map.side == network->side && map.images == count);
   return map;
 }
 
 static void assert_same_fields(const struct erf_map *a, const struct erf_map *b) {
-  int64_t pixels = (int64_t)a->size * a->size;
+  int64_t pixels = (int64_t)a->regions.size * a->regions.size;
   for (int cell = 0; cell < a->side * a->side; cell++) {
-    const float *left = field_of(a, cell), *right = field_of(b, cell);
+    const float *left = erf_field(a, cell), *right = erf_field(b, cell);
     double peak = 0;
     for (int64_t i = 0; i < pixels; i++) {
       peak = fmax(peak, left[i]);
@@ -446,7 +494,7 @@ static void test_finite_differences(void **state) {
   int compared = 0, seen = 0;
   for (int probe = 0; probe < PROBES; probe++) {
     int cell = below(&rng, 9), pixel = below(&rng, network.size * network.size);
-    double expected = 0, found = field_of(&map, cell)[pixel];
+    double expected = 0, found = erf_field(&map, cell)[pixel];
     bool smooth = true;
     for (int c = 0; c < 3 && smooth; c++) {
       double part = slope(program, &image[pixel * 3 + c], image, cell, output);
@@ -551,10 +599,71 @@ static void write_values(struct network *network, const char *name, float value)
   free(values);
 }
 
+/* Masses are the sums of the fields, whichever of these are kept. */
+static void test_kept(void **state) {
+  (void)state;
+  struct rng rng;
+  struct network network;
+  rng_init(&rng, test_seed(), RNG_TEST, 7, 0);
+  build_small(&network, "cpu", &rng);
+  float *images = random_images(&rng, 2, network.size);
+  for (int64_t copies = 1; copies <= 9; copies += 4) {
+    struct error error = {0};
+    struct erf_map all = measure(&network, images, 2, copies), few = {0};
+    static const int KEPT[] = {7, 2};
+    struct erf_probe probe = probe_of(&network, images, 2, copies);
+    probe.kept = KEPT;
+    probe.kept_count = 2;
+    assert_ok(erf_measure(&few, &probe, &error), error);
+    assert_memory_equal(few.masses, all.masses, 9 * 2 * sizeof(double));
+    for (int cell = 0; cell < 9; cell++) {
+      double masses[ERF_REGION_MAX];
+      erf_masses(&probe.regions, erf_field(&all, cell), masses);
+      assert_memory_equal(masses, all.masses + cell * 2, 2 * sizeof(double));
+      assert_true((erf_field(&few, cell) != NULL) == (cell == 2 || cell == 7));
+      if (erf_field(&few, cell)) assert_memory_equal(erf_field(&few, cell), erf_field(&all, cell), 24 * 24 * 4);
+    }
+    probe.kept_count = 0;
+    assert_ok(erf_measure(&few, &probe, &error), error);
+    assert_memory_equal(few.masses, all.masses, 9 * 2 * sizeof(double));
+    assert_null(erf_field(&few, 2));
+    erf_map_free(&few);
+    erf_map_free(&all);
+  }
+  free(images);
+  close_network(&network);
+}
+
+/* What was measured before stays. */
+static void test_stopped(void **state) {
+  (void)state;
+  struct rng rng;
+  struct error error = {0};
+  struct network network;
+  volatile sig_atomic_t stop = 0;
+  rng_init(&rng, test_seed(), RNG_TEST, 8, 0);
+  build_small(&network, "cpu", &rng);
+  float *images = random_images(&rng, 1, network.size);
+  struct erf_map map = measure(&network, images, 1, 0), kept = map;
+  struct erf_probe probe = probe_of(&network, images, 1, 0);
+  probe.stop = &stop;
+  stop = 1;
+  assert_int_equal(erf_measure(&map, &probe, &error), NN_STOPPED);
+  assert_true(map.masses == kept.masses && map.fields == kept.fields);
+  stop = 0;
+  struct erf_map again = {0};
+  assert_ok(erf_measure(&again, &probe, &error), error);
+  assert_memory_equal(again.masses, map.masses, 9 * 2 * sizeof(double));
+  erf_map_free(&again);
+  erf_map_free(&map);
+  free(images);
+  close_network(&network);
+}
+
 struct refusal {
   const char *input, *output, *message;
   int64_t count, copies;
-  int size;
+  int size, stride;
 };
 
 static void test_refused_measurements(void **state) {
@@ -567,38 +676,38 @@ static void test_refused_measurements(void **state) {
   float *images = random_images(&rng, 1, 40);
   struct erf_map map = measure(&network, images, 1, 0), kept = map;
   static const struct refusal REFUSALS[] = {
-      {"images", "nothing", "'nothing'", 1, 0, 24},
-      {"nothing", "map", "'images'", 1, 0, 24},
-      {"images", "map", "needs an image", 0, 0, 24},
-      {"images", "map", "needs an image", 1, -1, 24},
-      {"images", "map", "needs an image", 1, 1, 0},
-      {"images", "map", "needs an image", 1, 1, 5000},
-      {"images", "map", "4 x 4 cells on an input of 25 x 25 pixels", 1, 1, 25},
+      {"images", "nothing", "'nothing'", 1, 0, 24, 8},
+      {"nothing", "map", "'images'", 1, 0, 24, 8},
+      {"images", "map", "needs an image", 0, 0, 24, 8},
+      {"images", "map", "needs an image", 1, -1, 24, 8},
+      {"images", "map", "needs a multiple", 1, 1, 0, 8},
+      {"images", "map", "up to 4096", 1, 1, 5000, 8},
+      {"images", "map", "4 x 4 cells on an input of 25 x 25 pixels: the regions need 5 x 5", 1, 1, 25, 5},
+      {"images", "map", "3 x 3 cells on an input of 24 x 24 pixels: the regions need 6 x 6", 1, 1, 24, 4},
   };
   for (size_t i = 0; i < COUNT_OF(REFUSALS); i++) {
     const struct refusal *r = &REFUSALS[i];
-    assert_int_equal(erf_measure(&map, network.graph, &network.workspace, r->input, r->output, NN_F32, images, r->count,
-                                 r->size, r->copies, &error),
-                     -1);
+    struct erf_probe probe = probe_of(&network, images, r->count, r->copies);
+    probe.input = r->input, probe.output = r->output;
+    probe.regions = (struct erf_regions){r->size, r->stride, 1, {{0, 0, r->size, r->size}}};
+    assert_int_equal(erf_measure(&map, &probe, &error), -1);
     if (!strstr(error.message, r->message)) fail_msg("case %zu says: %s", i, error.message);
   }
+  struct erf_probe probe = probe_of(&network, images, 1, 0);
   write_values(&network, "bn1.weight", NAN);
-  assert_int_equal(
-      erf_measure(&map, network.graph, &network.workspace, "images", "map", NN_F32, images, 1, 24, 0, &error), -1);
+  assert_int_equal(erf_measure(&map, &probe, &error), -1);
   assert_non_null(strstr(error.message, "not finite"));
   assert_true(map.fields == kept.fields && map.images == 1); /* it stays */
 
   write_values(&network, "bn1.weight", 1);
   write_values(&network, "conv3.weight", 0); /* the output does not depend on the input */
-  assert_ok(erf_measure(&map, network.graph, &network.workspace, "images", "map", NN_F32, images, 1, 24, 0, &error),
-            error);
-  struct erf_regions regions = {24, 8, 2, {{0, 0, 8, 24}, {8, 0, 16, 24}}};
+  assert_ok(erf_measure(&map, &probe, &error), error);
   float table[18];
-  assert_ok(erf_soft_labels(&map, &regions, 0.7, table, &error), error);
+  assert_ok(erf_soft_labels(&map, 0.7, table, &error), error);
   for (int cell = 0; cell < 9; cell++) {
     int own = cell % 3 > 0;
     assert_true(table[cell * 2 + own] == 1 && table[cell * 2 + 1 - own] == 0);
-    assert_true(erf_area(&map, cell, 0.9) == 0 && erf_inside(&map, &regions, cell) == 1);
+    assert_true(erf_area(erf_field(&map, cell), 24 * 24, 0.9) == 0 && erf_inside(&map, cell) == 1);
   }
   erf_map_free(&map);
   free(images);
@@ -610,7 +719,7 @@ int main(void) {
       cmocka_unit_test(test_bad_regions),          cmocka_unit_test(test_regions), cmocka_unit_test(test_soft_labels),
       cmocka_unit_test(test_refused_labels),       cmocka_unit_test(test_area),    cmocka_unit_test(test_pictures),
       cmocka_unit_test(test_finite_differences),   cmocka_unit_test(test_copies),  cmocka_unit_test(test_memory),
-      cmocka_unit_test(test_refused_measurements),
+      cmocka_unit_test(test_refused_measurements), cmocka_unit_test(test_kept),    cmocka_unit_test(test_stopped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

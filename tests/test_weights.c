@@ -66,7 +66,7 @@ static void test_report(void **state) {
   assert_int_equal(match.shapes_count, 2);
   assert_string_equal(match.shapes[0], "fc.weight: file [25, 5], model [80, 5]");
   assert_string_equal(match.shapes[1], "fc.bias: file [25], model [80]");
-  assert_ok(weights_match_describe(&match, 1, &text, &error), error);
+  assert_ok(weights_match_describe(&match, 1, true, &text, &error), error);
   assert_string_equal((const char *)text.data,
                       "7 tensors matched, 0 are missing, 0 are extra, 2 have another shape\n"
                       "of another shape:\n  fc.weight: file [25, 5], model [80, 5]\n  and 1 more\n");
@@ -85,7 +85,7 @@ static void test_report(void **state) {
   assert_int_equal(match.missing_count, 6); /* bn1.num_batches_tracked does not count */
   assert_int_equal(match.extra_count, 0);
   text.size = 0;
-  assert_ok(weights_match_describe(&match, 10, &text, &error), error);
+  assert_ok(weights_match_describe(&match, 10, true, &text, &error), error);
   assert_non_null(strstr((const char *)text.data, "missing in the file:\n  bn1.weight\n  bn1.bias\n"));
   weights_match_free(&match);
   buffer_free(&text);
@@ -263,6 +263,202 @@ static void test_group_norm(void **state) {
   }
 }
 
+/* ---- whose names ---- */
+
+static const struct {
+  const char *torchvision, *detectron2, *hugging_face;
+} same_things[] = {
+    {"conv1.weight", "stem.conv1.weight", "embedder.embedder.convolution.weight"},
+    {"bn1.weight", "stem.conv1.norm.weight", "embedder.embedder.normalization.weight"},
+    {"bn1.running_mean", "stem.conv1.norm.running_mean", "embedder.embedder.normalization.running_mean"},
+    {"layer1.0.conv1.weight", "res2.0.conv1.weight", "encoder.stages.0.layers.0.layer.0.convolution.weight"},
+    {"layer1.0.bn3.bias", "res2.0.conv3.norm.bias", "encoder.stages.0.layers.0.layer.2.normalization.bias"},
+    {"layer3.22.conv2.weight", "res4.22.conv2.weight", "encoder.stages.2.layers.22.layer.1.convolution.weight"},
+    {"layer4.0.downsample.0.weight", "res5.0.shortcut.weight", "encoder.stages.3.layers.0.shortcut.convolution.weight"},
+    {"layer4.0.downsample.1.bias", "res5.0.shortcut.norm.bias",
+     "encoder.stages.3.layers.0.shortcut.normalization.bias"},
+};
+
+static const char *name_of(size_t i, int naming) {
+  return naming == 0   ? same_things[i].torchvision
+         : naming == 1 ? same_things[i].detectron2
+                       : same_things[i].hugging_face;
+}
+
+/* A file of float32 vectors of two, with the values i and i + 1/2. */
+static void write_file(const char *path, const char *const *names, size_t count) {
+  const int64_t dims[] = {2};
+  struct safetensors_writer *writer;
+  struct error error;
+  assert_ok(safetensors_create(&writer, path, &error), error);
+  for (size_t i = 0; i < count; i++) {
+    assert_ok(safetensors_declare(writer, names[i], SAFETENSORS_F32, 1, dims, &error), error);
+  }
+  for (size_t i = 0; i < count; i++) {
+    const float values[] = {(float)i, (float)i + 0.5F};
+    assert_ok(safetensors_write(writer, values, sizeof values, &error), error);
+  }
+  assert_ok(safetensors_commit(writer, NULL, &error), error);
+}
+
+/* Of the same names as the file, under torchvision's. */
+static void open_named(struct model *model) {
+  const struct nn_initial initial = {NN_CONSTANT, 0};
+  const int64_t dims[] = {2};
+  struct error error;
+  *model = (struct model){0};
+  assert_ok(nn_device_open(&model->device, "ref", 1, &error), error);
+  nn_params_init(&model->params);
+  for (size_t i = 0; i < COUNT_OF(same_things); i++) {
+    const char *name = same_things[i].torchvision;
+    assert_non_null(nn_params_declare(&model->params, name, NN_BIAS, 1, dims, initial, &error));
+  }
+  assert_ok(nn_params_allocate(&model->params, &model->device, false, &error), error);
+}
+
+static void test_namings(void **state) {
+  (void)state;
+  static const char *const prefixes[] = {
+      "",        "module.",           "backbone.body.",           "backbone.bottom_up.",
+      "resnet.", "module.encoder_q.", "state_dict.model.\x1b[2J."};
+  static const char *const titles[] = {"torchvision", "detectron2", "Hugging Face"};
+  char path[PATH_SIZE], names[COUNT_OF(same_things) + 2][WEIGHTS_NAME_SIZE];
+  const char *list[COUNT_OF(names)];
+  for (size_t p = 0; p < COUNT_OF(prefixes) * COUNT_OF(titles); p++) {
+    const char *prefix = prefixes[p / COUNT_OF(titles)];
+    int naming = (int)(p % COUNT_OF(titles));
+    struct model model;
+    struct weights_match match;
+    struct buffer text = {0};
+    struct error error = {0};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+      bool known = i < COUNT_OF(same_things);
+      snprintf(names[i], sizeof names[i], "%s%s", known ? prefix : "head.",
+               known   ? name_of(i, naming)
+               : i % 2 ? "a"
+                       : "b");
+      list[i] = names[i];
+    }
+    write_file(scratch_path(path, "named.safetensors"), list, COUNT_OF(names));
+    open_named(&model);
+    assert_ok(weights_load(&model.params, path, &match, &error), error);
+    assert_int_equal(match.matched_count, COUNT_OF(same_things));
+    assert_int_equal(match.extra_count, 2);
+    assert_string_equal(match.naming, titles[naming]);
+    assert_string_equal(match.prefix, prefix);
+    assert_ok(weights_match_describe(&match, 3, false, &text, &error), error);
+    assert_int_equal(strstr((const char *)text.data, "behind") != NULL, *prefix != 0);
+    assert_int_equal(strstr((const char *)text.data, titles[naming]) != NULL, naming > 0);
+    assert_null(memchr(text.data, '\n', text.size));
+    assert_null(memchr(text.data, 0x1b, text.size));
+    for (size_t i = 0; i < COUNT_OF(same_things); i++) {
+      float *values = model_values(&model, model.params.items[i], model.params.values);
+      assert_true(values[0] == (float)i && values[1] == (float)i + 0.5F);
+      free(values);
+    }
+    buffer_free(&text);
+    weights_match_free(&match);
+    model_close(&model);
+  }
+}
+
+/* A student and a teacher: which of them is the user's to say. A file without prefix is what it is, whatever else is in
+ * it. */
+static void test_two_sets(void **state) {
+  (void)state;
+  for (int plain = 0; plain < 2; plain++) {
+    const char *prefixes[] = {"encoder_k.", plain ? "" : "encoder_q."};
+    char path[PATH_SIZE], names[2 * COUNT_OF(same_things)][WEIGHTS_NAME_SIZE];
+    const char *list[COUNT_OF(names)];
+    struct model model;
+    struct weights_match match;
+    struct error error = {0};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+      snprintf(names[i], sizeof names[i], "%s%s", prefixes[i % 2], same_things[i / 2].torchvision);
+      list[i] = names[i];
+    }
+    write_file(scratch_path(path, "two.safetensors"), list, COUNT_OF(names));
+    open_named(&model);
+    int status = weights_load(&model.params, path, &match, &error);
+    assert_int_equal(status, plain ? 0 : -1);
+    if (status) assert_non_null(strstr(error.message, "encoder_q.\" fit as well as those under \"encoder_k."));
+    if (!status) assert_string_equal(match.prefix, "");
+    if (!status) weights_match_free(&match);
+    model_close(&model);
+  }
+}
+
+/* What stands before single names by chance, as "layer1.0." before "conv1.weight", is no prefix. */
+static void test_chance(void **state) {
+  (void)state;
+  static const char *const names[] = {"layer9.conv1.weight", "a.b", "c.d", "e"};
+  char path[PATH_SIZE];
+  struct model model;
+  struct weights_match match;
+  struct error error = {0};
+  open_named(&model);
+  write_file(scratch_path(path, "chance.safetensors"), names, COUNT_OF(names));
+  assert_ok(weights_load(&model.params, path, &match, &error), error);
+  assert_int_equal(match.matched_count, 0);
+  weights_match_free(&match);
+  write_file(path, names, 1); /* but it is all there is */
+  assert_ok(weights_load(&model.params, path, &match, &error), error);
+  assert_int_equal(match.matched_count, 1);
+  assert_string_equal(match.prefix, "layer9.");
+  weights_match_free(&match);
+  model_close(&model);
+}
+
+/* ---- what it is instead ---- */
+
+static void test_foreign(void **state) {
+  (void)state;
+  static const struct {
+    const char *bytes;
+    size_t size;
+    const char *said;
+  } cases[] = {
+      {"", 0, "is empty"},
+      {"PK\3\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0archive/data.pkl", 46, "torch.load"},
+      {"PK\3\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\5\0\0\0x.npy", 35, "numpy.load"},
+      {"PK\3\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\0\0x.npy", 35, "torch.load"},
+      {"PK\3\4", 4, "torch.load"},
+      {"\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15, "torch.load"},
+      {"\x80\4\x95.", 4, "pickle.load"},
+      {"\x89HDF\r\n\x1a\n", 8, "HDF5"},
+      {"\10\7\x12\7pytorch\x1a\1"
+       "2:x",
+       16, "ONNX"},
+      {"anything\x57\xfb\x80\x8b\x24\x75\x47\xdb", 16, "TensorFlow"},
+      {"\x1f\x8b\10\0\0\0\0\0\0", 9, "gzip"},
+      {"version https://git-lfs.github.com/spec/v1\n", 43, "git lfs pull"},
+      {" \n<!DOCTYPE html>", 17, "web page"},
+      {"\xEF\xBB\xBF{\"weight_map\": {}}", 21, "JSON"},
+      {"no weights", 10, "header of"},
+      {"1", 1, "cut off"},
+  };
+  char path[PATH_SIZE];
+  struct model model;
+  struct weights_match match;
+  open_named(&model);
+  scratch_path(path, "it's.pth");
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    struct error error = {0};
+    uint8_t *copy = malloc(cases[i].size + 1); /* of that very size, for the sanitizer */
+    assert_non_null(copy);
+    memcpy(copy, cases[i].bytes, cases[i].size);
+    assert_ok(file_write_all(path, copy, cases[i].size, &error), error);
+    copy = realloc(copy, cases[i].size > 0 ? cases[i].size : 1);
+    weights_foreign(copy, cases[i].size, path, &error);
+    free(copy);
+    assert_int_equal(weights_load(&model.params, path, &match, &error), -1);
+    if (!strstr(error.message, cases[i].said)) fail_msg("case %zu says: %s", i, error.message);
+    assert_non_null(strstr(error.message, "it's.pth"));
+    if (strstr(error.message, "python3")) assert_non_null(strstr(error.message, "/it'\\''s.safetensors'"));
+  }
+  model_close(&model);
+}
+
 /* An export that fails leaves nothing behind. */
 static void test_failed_save(void **state) {
   struct rng *rng = *state;
@@ -291,6 +487,10 @@ int main(void) {
       cmocka_unit_test(test_names),
       cmocka_unit_test(test_group_norm),
       cmocka_unit_test_prestate(test_failed_save, &rng),
+      cmocka_unit_test(test_namings),
+      cmocka_unit_test(test_two_sets),
+      cmocka_unit_test(test_chance),
+      cmocka_unit_test(test_foreign),
   };
   test_scratch(scratch);
   int failed = cmocka_run_group_tests_name("weights", tests, NULL, NULL);

@@ -132,7 +132,7 @@ static int load(char **argv, struct error *error) {
   int status = declare_all(&params, argv[0], error);
   if (!status) status = nn_params_allocate(&params, &device, false, error);
   if (!status) status = weights_load(&params, argv[1], &match, error);
-  if (!status) status = weights_match_describe(&match, 5, &text, error);
+  if (!status) status = weights_match_describe(&match, 5, true, &text, error);
   if (!status) printf("%s", (const char *)text.data);
   if (!status)
     status = weights_save(&params, argv[5], argv[2], layout_of(argv[3]), argv[4], notes, COUNT_OF(notes), error);
