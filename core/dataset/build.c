@@ -184,6 +184,11 @@ int build_category_named(struct dataset *dataset, struct text name, const char *
   return copy == NULL ? -1 : build_category(dataset, *category, copy, error);
 }
 
+void build_drop_categories(struct dataset *dataset, int64_t count) {
+  dataset->category_count = count;
+  dataset->named_count = INT64_MAX; /* the table is not up to date */
+}
+
 static int compare_categories(const void *a, const void *b) {
   return strcmp(((const struct dataset_category *)a)->name, ((const struct dataset_category *)b)->name);
 }

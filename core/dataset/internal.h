@@ -72,6 +72,9 @@ int build_folder(struct dataset *dataset, const char *folder, struct error *erro
 int build_category_named(struct dataset *dataset, struct text name, const char *source, int32_t *category,
                          struct error *error);
 
+/* Takes back categories that came after the first `count`; no box may have them. */
+void build_drop_categories(struct dataset *dataset, int64_t count);
+
 /* Orders categories by the bytes of their names, ids being the positions. */
 int build_sort_categories(struct dataset *dataset, struct error *error);
 
