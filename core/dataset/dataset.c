@@ -42,6 +42,7 @@ static int coco_load(struct dataset *dataset, const char *path, const char *imag
 static const char *const json_suffixes[] = {".json", NULL};
 static const char *const xml_suffixes[] = {".xml", NULL};
 static const char *const txt_suffixes[] = {".txt", NULL};
+static const char *const yaml_suffixes[] = {".yaml", ".yml", NULL};
 /* Files that describe a YOLO data set. */
 static const char *const yolo_suffixes[] = {".yaml", ".yml", ".data", ".txt", NULL};
 
@@ -64,7 +65,9 @@ static int detect_folder(const char *annotations, const char *split, enum datase
   const char *file = NULL;
   *format = DATASET_AUTO;
   const char *below = path_in(&arena, annotations, "Annotations", error);
-  int status = below == NULL ? -1 : folder_exists(below) ? 1 : holds(annotations, false, xml_suffixes, error);
+  int status = below == NULL          ? -1
+               : folder_exists(below) ? holds(below, true, xml_suffixes, error)
+                                      : holds(annotations, false, xml_suffixes, error);
   if (status > 0) *format = DATASET_VOC;
   if (status == 0) {
     status = coco_find(&arena, annotations, split, &file, error);
@@ -75,7 +78,8 @@ static int detect_folder(const char *annotations, const char *split, enum datase
     if (status > 0) *format = DATASET_VOC;
   }
   if (status == 0 && *format == DATASET_AUTO) {
-    status = holds(annotations, true, txt_suffixes, error);
+    status = holds(annotations, false, yaml_suffixes, error);
+    if (status == 0) status = holds(annotations, true, txt_suffixes, error);
     if (status > 0) *format = DATASET_YOLO;
   }
   arena_free(&arena);

@@ -1,6 +1,8 @@
 /* The label files of a YOLO data set, and which picture each belongs to. */
 #include <stdlib.h>
 
+#include <utf8proc.h>
+
 #include "core/dataset/yolo.h"
 
 static const char *const label_suffixes[] = {".txt", NULL};
@@ -110,10 +112,17 @@ static int find_label_folders(struct yolo *yolo, const struct picture *picture, 
   return 0;
 }
 
-/* Lower case, so that names can be compared as some systems do. */
-static void fold(struct buffer *path) {
-  for (size_t i = 0; i < path->size; i++)
-    if (path->data[i] >= 'A' && path->data[i] <= 'Z') path->data[i] |= 0x20;
+/* In the buffer, so that names can be compared as some systems do: without letter case, accents in one form. */
+static int fold(struct buffer *path, struct error *error) {
+  utf8proc_uint8_t *folded = NULL;
+  utf8proc_option_t how = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD;
+  utf8proc_ssize_t size = utf8proc_map(path->data, (utf8proc_ssize_t)path->size, &folded, how);
+  if (size == UTF8PROC_ERROR_NOMEM) return error_memory(error, path->size);
+  if (size < 0) return 0; /* not UTF-8: as it is */
+  path->size = 0;
+  int status = buffer_append(path, folded, (size_t)size, error);
+  free(folded);
+  return status;
 }
 
 /* The label of a picture in one of the folders: STEM.txt, or NAME.txt; -1: none, -2: error. */
@@ -124,7 +133,7 @@ static int64_t look_up(struct yolo *yolo, const struct path_table *table, bool f
       struct text stem = {name, whole ? strlen(name) : name_stem(name)};
       if (path_build(path, folders->folders[i], stem, "", yolo->error) == NULL) return -2;
       path->size--; /* without the NUL */
-      if (folded) fold(path);
+      if (folded && fold(path, yolo->error) != 0) return -2;
       int64_t found = path_table_find(table, (struct text){(const char *)path->data, path->size});
       if (found >= 0) return found;
     }
@@ -164,7 +173,7 @@ static int match_folded(struct yolo *yolo) {
     if (label->used) continue;
     path.size = 0;
     status = buffer_append(&path, label->path, name_stem(label->path), yolo->error);
-    fold(&path);
+    if (status == 0) status = fold(&path, yolo->error);
     const char *stem = status != 0 ? NULL : yolo_copy(yolo, (struct text){(const char *)path.data, path.size});
     status = stem == NULL ? -1 : path_table_add(&table, (struct text){stem, path.size}, (int64_t)i, yolo->error);
   }
@@ -182,16 +191,15 @@ int yolo_match_labels(struct yolo *yolo, size_t *labelled) {
   return 0;
 }
 
-/* What LabelImg and Label Studio put beside the labels. */
-static bool is_list_of_classes(const char *path) {
-  const char *base = name_base(path);
-  return strcmp(base, "classes.txt") == 0 || strncmp(base, "README", strlen("README")) == 0;
+/* What tools put beside the labels. */
+static bool is_no_label(const char *path) {
+  return strcmp(name_base(path), "classes.txt") == 0 || name_is_note(path);
 }
 
 int yolo_count_strays(struct yolo *yolo) {
   for (size_t i = 0; i < yolo->label_count; i++) {
     const struct label *label = &yolo->labels_found[i];
-    if (label->used || !label->stray_counts || is_list_of_classes(label->path)) continue;
+    if (label->used || !label->stray_counts || is_no_label(label->path)) continue;
     if (dataset_fault(yolo->dataset, DATASET_STRAY, yolo->error, "%s: there is no picture of that name", label->path) !=
         0)
       return -1;

@@ -369,21 +369,23 @@ VOC_BOX = b"<bndbox><xmin>5</xmin><ymin>5</ymin><xmax>60</xmax><ymax>60</ymax></
 VOC_END = b"<object><name>x</name>" + VOC_BOX + b"</object></annotation>"
 VOC = [
     ("fine", VOC_START + VOC_END, 0, ["1 images, 1 boxes, 1 classes"]),
-    ("empty file", b"", 1, ["a.xml: line 1", "no element found: is the file cut off?"]),
-    ("cut off", VOC_START + b"<object><na", 1, ["a.xml: line 1"]),
-    ("not VOC", b"<x></x>", 1, ["a.xml: line 1", "expected <annotation>", "PASCAL VOC"]),
-    ("a web page", b"<html></html>", 1, ["a.xml is a web page", "download"]),
-    ("CVAT's", b"<annotations><image id='0'/></annotations>", 1, ["a.xml is CVAT's XML", "COCO 1.0"]),
-    ("an encoding that is not there", b"<?xml version='1.0' encoding='klingon'?>" + VOC_START + VOC_END, 1,
-     ["a.xml: line 1", "encoding", "UTF-8"]),
-    ("Latin-1 in UTF-8", VOC_START + b"<object><name>caf\xe9</name>", 1, ["a.xml: line 1", "column", "UTF-8"]),
+    ("empty file", b"", 1, ["a.xml:1", "no element found: is the file cut off?"]),
+    ("cut off", VOC_START + b"<object><na", 1, ["a.xml:1"]),
+    ("not VOC", b"<html></html>", 1, ["a.xml", "web page"]),
+    ("another XML", b"<scenes></scenes>", 1, ["a.xml:1", "expected <annotation>", "PASCAL VOC"]),
+    ("an encoding that is not there", b"<?xml version='1.0' encoding='klingon'?>" + VOC_START
+     + VOC_END.replace(b">x<", b">caf\xe9<"), 1, ["a.xml: ", "encoding \"klingon\"", "UTF-8"]),
+    ("Latin-1 in UTF-8", VOC_START + VOC_END.replace(b">x<", b">caf\xe9<"), 1, ["a.xml:1", "encoding", "UTF-8"]),
     ("a declared Latin-1", b"<?xml version='1.0' encoding='iso-8859-1'?>" + VOC_START
      + VOC_END.replace(b">x<", b">caf\xe9<"), 0, ["caf\u00e9"]),
-    ("entities", b"<!DOCTYPE a [<!ENTITY x 'y'>]>" + VOC_START + VOC_END, 1, ["a.xml: line 1", "entity"]),
-    ("a parent folder", VOC_START.replace(b"a.jpg", b"../a.jpg") + VOC_END, 1, ["a.xml: line 1", "unsafe file name"]),
-    ("no number", VOC_START + VOC_END.replace(b">5<", b">five<", 1), 1, ["a.xml: line 1", "<xmin> must be a number"]),
+    ("entities", b"<!DOCTYPE a [<!ENTITY x 'y'>]>" + VOC_START + VOC_END, 1, ["a.xml:1", "entity"]),
+    ("a parent folder", VOC_START.replace(b"a.jpg", b"../a.jpg") + VOC_END, 0, ["1 images, 1 boxes, 1 classes"]),
+    ("no number", VOC_START + VOC_END.replace(b">5<", b">five<", 1), 1, ["a.xml:1", "<xmin> must be a number"]),
+    ("one of two with no number", VOC_START + VOC_END.replace(b">5<", b">five<", 1).replace(
+        b"</annotation>", b"<object><name>y</name>" + VOC_BOX + b"</object></annotation>"), 0,
+     ["1 images, 1 boxes, 1 classes"]),
     ("NaN", VOC_START + VOC_END.replace(b">5<", b">nan<", 1), 1, ["none of its 1 boxes", "--dry-run"]),
-    ("no corner", VOC_START + VOC_END.replace(b"<ymax>60</ymax>", b""), 1, ["a.xml: line 1", "<bndbox> without <ymax>"]),
+    ("no corner", VOC_START + VOC_END.replace(b"<ymax>60</ymax>", b""), 1, ["a.xml:1", "<bndbox> without <ymax>"]),
     ("no objects", VOC_START + b"</annotation>", 1, ["no boxes"]),
 ]
 
