@@ -24,13 +24,13 @@ static int choose(struct dataset *dataset, struct option_list ignore, struct opt
   (struct option_list) {                                                                                               \
     {__VA_ARGS__}, COUNT_OF(((const char *[]){__VA_ARGS__}))                                                           \
   }
-#define NONE ((struct option_list){.count = 0})
+static const struct option_list none = {.count = 0};
 
 static void test_ignored_classes(void **state) {
   (void)state;
   struct dataset dataset;
   struct error error = {0};
-  assert_ok(choose(&dataset, LIST("person, sitting", "cat , owl"), NONE, &error), error);
+  assert_ok(choose(&dataset, LIST("person, sitting", "cat , owl"), none, &error), error);
   assert_int_equal(dataset.category_count, 5);
   assert_string_equal(dataset.categories[0].name, "dog");
   assert_string_equal(dataset.categories[1].name, "a=b");
@@ -61,7 +61,7 @@ static void test_renamed_classes(void **state) {
   }
   assert_true(has_note(&dataset, "\"traffic_light\" and \"Traffic Light\" differ only in case or spacing; "));
   dataset_free(&dataset);
-  assert_ok(choose(&dataset, NONE, NONE, &error), error);
+  assert_ok(choose(&dataset, none, none, &error), error);
   assert_int_equal(dataset.note_count, 1);
   assert_true(has_note(&dataset, "(and 1 more such pairs)"));
   dataset_free(&dataset);

@@ -97,7 +97,7 @@ static void test_one_at_a_time(void **state) {
       if (strcmp(name, cases[i].found) != 0) fail_msg("%s became %s", cases[i].wanted, name);
       bool same = strcmp(cases[i].wanted, cases[i].found) == 0;
       assert_int_equal(dataset.note_count, !same);
-      if (!same) assert_true(has_note(&dataset, "1 pictures are not where the annotations say, but found below"));
+      if (!same) assert_true(has_note(&dataset, "1 picture is not where the annotations say, but found below"));
     } else {
       if (status == 0) fail_msg("%s was found as %s", cases[i].wanted, name);
       assert_string_equal(name, cases[i].wanted);
@@ -123,7 +123,7 @@ static void test_names_that_repeat(void **state) {
   assert_ok(find(&dataset, 70, &hash, &error), error);
   assert_string_equal(dataset.images[1].file_name, "2.jpg");
   assert_string_equal(dataset.images[2].file_name, "sub/3.jpg");
-  assert_true(has_note(&dataset, "1 missing pictures have namesakes in several folders"));
+  assert_true(has_note(&dataset, "1 missing picture has namesakes in several folders"));
   assert_true(has_note(&dataset, "2 of 3 pictures are missing from "));
   assert_true(has_note(&dataset, "images/val has 2 of these names: try --images "));
   assert_int_equal(find(&dataset, 60, &hash, &error), -1);
@@ -149,7 +149,7 @@ static void test_rivals(void **state) {
   }
   assert_string_equal(dataset.images[4].file_name, "3.jpg");
   assert_string_equal(dataset.images[5].file_name, "3.jpg");
-  assert_true(has_note(&dataset, "1 images repeat the picture of another, the first \"3.jpg\" (image ids 5 and 6)"));
+  assert_true(has_note(&dataset, "1 image repeats the picture of another image, the first \"3.jpg\" (ids 5 and 6)"));
   assert_true(has_note(&dataset, "3 of 6 pictures are missing"));
   dataset_free(&dataset);
 }

@@ -269,7 +269,7 @@ static void print_default(const struct option *option, FILE *stream) {
     break;
   case OPTION_CHOICE:
   case OPTION_SWITCH:
-    fprintf(stream, " [%s]", option->choices[*(const int *)option->value]);
+    if (option->choices) fprintf(stream, " [%s]", option->choices[*(const int *)option->value]);
     break;
   case OPTION_FLAG:
     if (*(const bool *)option->value) fprintf(stream, " [on; --no-%s]", option->name);

@@ -95,10 +95,11 @@ static int note_repeated(struct dataset *dataset, struct picture *pictures, stru
   int status = 0;
   if (repeated > 0) {
     const struct dataset_image *one = &dataset->images[first[-1].image], *other = &dataset->images[first->image];
-    status = dataset_note(dataset, error,
-                          "%" PRId64 " images repeat the picture of another, the first \"%s\" (image ids %" PRId64
-                          " and %" PRId64 "): what only one of them has boxes for may become background in the other",
-                          repeated, other->file_name, one->id, other->id);
+    status =
+        dataset_note(dataset, error,
+                     "%" PRId64 " %s the picture of another image, the first \"%s\" (ids %" PRId64 " and %" PRId64
+                     "): what only one of them has boxes for may become background in the other",
+                     repeated, repeated == 1 ? "image repeats" : "images repeat", other->file_name, one->id, other->id);
   }
   free(sorted);
   return status;
@@ -195,18 +196,18 @@ static int take_matches(struct dataset *dataset, struct picture *pictures, const
     if (look_at(&look, search->images[i], error) != 0) return -1;
     if (found++ == 0) first_found = match;
   }
-  if (found > 0 &&
-      dataset_note(dataset, error,
-                   "%" PRId64 " pictures are not where the annotations say, but found below %s; the first: "
-                   "\"%s\" is %s",
-                   found, folder, first_found->wanted, first_found->path) != 0) {
+  if (found > 0 && dataset_note(dataset, error,
+                                "%" PRId64 " %s not where the annotations say, but found below %s; the first: "
+                                "\"%s\" is %s",
+                                found, found == 1 ? "picture is" : "pictures are", folder, first_found->wanted,
+                                first_found->path) != 0) {
     return -1;
   }
   if (ambiguous == 0) return 0;
   return dataset_note(dataset, error,
-                      "%" PRId64 " missing pictures have namesakes in several folders below %s, so that names alone do "
+                      "%" PRId64 " missing %s namesakes in several folders below %s, so that names alone do "
                       "not tell which is meant; the first: \"%s\"",
-                      ambiguous, folder, first_ambiguous->wanted);
+                      ambiguous, ambiguous == 1 ? "picture has" : "pictures have", folder, first_ambiguous->wanted);
 }
 
 static int search_folder(struct dataset *dataset, struct picture *pictures, const char *folder, struct error *error) {
