@@ -15,12 +15,14 @@ static int set_up(void **state) {
             "{\"images\":[{\"id\":1,\"file_name\":\"a.jpg\"},{\"id\":2,\"file_name\":\"b.jpg\"}],"
             "\"categories\":[{\"id\":5,\"name\":\"cat\"},{\"id\":6,\"name\":\"dog\"}],\"annotations\":["
             "{\"id\":1,\"image_id\":2,\"category_id\":6,\"bbox\":[1,2,3,4]},"
-            "{\"id\":2,\"image_id\":1,\"category_id\":5,\"bbox\":[5,6,7,8]}]}");
+            "{\"id\":2,\"image_id\":1,\"category_id\":5,\"bbox\":[5,6,7,8]},"
+            "{\"id\":3,\"image_id\":1,\"category_id\":5}]}");
   make_file(scratch, "b.json", /* the same ids for other things */
             "{\"images\":[{\"id\":1,\"file_name\":\"c.jpg\"}],"
             "\"categories\":[{\"id\":5,\"name\":\"owl\"},{\"id\":6,\"name\":\"cat\"}],"
             "\"annotations\":[{\"id\":1,\"image_id\":1,\"category_id\":6,\"bbox\":[9,9,9,9]},"
-            "{\"id\":2,\"image_id\":1,\"category_id\":5,\"bbox\":[8,8,8,8]}]}");
+            "{\"id\":2,\"image_id\":1,\"category_id\":5,\"bbox\":[8,8,8,8]},"
+            "{\"id\":4,\"image_id\":1,\"category_id\":5}]}");
   make_file(scratch, "c.json", /* numbered as in a.json */
             "{\"images\":[{\"id\":1,\"file_name\":\"c.jpg\"}],"
             "\"categories\":[{\"id\":6,\"name\":\"dog\"},{\"id\":7,\"name\":\"owl\"}],"
@@ -97,6 +99,9 @@ static void test_two(void **state) {
   }
   assert_true(has_note(&all, "a.json: coco, 2 images, 2 boxes, 2 classes"));
   assert_true(has_note(&all, "new ids, 1 to 3"));
+  assert_int_equal(all.faults[DATASET_NO_BOX].count, 2);
+  assert_non_null(strstr(all.faults[DATASET_NO_BOX].first, "a.json"));
+  assert_true(all.images[0].incomplete && !all.images[1].incomplete && all.images[2].incomplete);
   assert_ok(load(&reversed, "b.json", "a.json", &error), error);
   assert_false(XXH128_isEqual(all.hash, reversed.hash));
   dataset_free(&reversed);
