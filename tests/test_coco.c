@@ -28,7 +28,7 @@ static void test_bad_files(void **state) {
       {WITH("\"annotations\":{}"), "expected an array of annotations, found \"{\""},
       {WITH("\"annotations\":[3]"), "expected an annotation, found \"3\""},
       {WITH(ANNOTATIONS(ANNOTATION("[1,2,3,4,]"))), "a comma before \"]\": take the comma out"},
-      {WITH(ANNOTATIONS(ANNOTATION("[1,2,3,4]") ",\n ")), "f.json:2: a comma before \"]\""},
+      {WITH(ANNOTATIONS("\n" ANNOTATION("[1,2,3,4]") ",\n\n ")), "f.json:2: a comma before \"]\""},
       {WITH(ANNOTATIONS(ANNOTATION("[1 2,3,4]"))), "\",\" or \"]\""},
       {WITH(ANNOTATIONS(ANNOTATION("[01,2,3,4]"))), "\",\" or \"]\""},
       {WITH(ANNOTATIONS(ANNOTATION("[1.,2,3,4]"))), "expected a digit"},

@@ -115,7 +115,7 @@ static int fail_expected(struct json *json, const char *at, const char *what) {
   if (*at == '}' || *at == ']') {
     const char *before = before_space(json->begin, at);
     if (before > json->begin && before[-1] == ',')
-      return json_fail(json, offset, "a comma before \"%c\": take the comma out", *at);
+      return json_fail(json, (size_t)(before - 1 - json->begin), "a comma before \"%c\": take the comma out", *at);
   }
   struct text found = {at, word_size(at, json->end)};
   return json_fail(json, offset, "expected %s, found \"%s\"%s", what, text_show(found).string, hint_for(found));
