@@ -126,6 +126,20 @@ static int holds_pictures(const struct dataset *dataset, const char *folder, str
   return found;
 }
 
+/* Whether there are pictures at all, however deep. */
+static int holds_any_picture(const char *folder, struct error *error) {
+  struct arena arena = {0};
+  struct name_list list;
+  if (folder_list(folder, true, picture_suffixes, &arena, &list, error) != 0) {
+    arena_free(&arena);
+    return -1;
+  }
+  int found = list.count > 0;
+  name_list_free(&list);
+  arena_free(&arena);
+  return found;
+}
+
 const char *coco_find_images(struct dataset *dataset, const char *file, struct error *error) {
   struct arena *arena = &dataset->arena;
   const char *base = name_base(file);
@@ -136,9 +150,10 @@ const char *coco_find_images(struct dataset *dataset, const char *file, struct e
     error_memory(error, strlen(file));
     return NULL;
   }
-  /* The split's own folder first, last those that need not be folders of pictures. */
+  /* The split's own folder first; last those that are taken only for what is in them. */
   const char *const parts[][2] = {
-      {"..", split}, {"images", split}, {"../images", split}, {"../images", ""}, {"images", ""}, {"", ""}, {"..", ""}};
+      {"..", split}, {"images", split}, {"../images", split}, {"../images", ""},  {"images", ""},        {"", ""},
+      {"..", ""},    {"data", ""},      {"../data", ""},      {"JPEGImages", ""}, {"../JPEGImages", ""}, {"imgs", ""}};
   enum { NAMED = 5 };
   const char *named = NULL;
   for (size_t i = 0; i < COUNT_OF(parts); i++) {
@@ -151,10 +166,12 @@ const char *coco_find_images(struct dataset *dataset, const char *file, struct e
     if (found != 0) return found > 0 ? path : NULL;
     if (named == NULL && i < NAMED) named = path;
   }
-  if (named == NULL)
-    error_set(error,
-              "%s: no folder \"%s\" or \"images\" beside it, and its pictures are not there either: say where "
-              "they are (--images)",
-              file, split);
-  return named;
+  if (named != NULL) return named;
+  int any = holds_any_picture(own, error); /* under other names, which whoever looks for them may find out */
+  if (any != 0) return any > 0 ? own : NULL;
+  error_set(error,
+            "%s: no folder \"%s\" or \"images\" beside it, and its pictures are not there either: say where they are "
+            "(--images)",
+            file, split);
+  return NULL;
 }

@@ -2,9 +2,10 @@
  * text files.
  *
  * Readers keep every box as it stands in the file, broken ones too (empty, outside the image, NaN), so that whoever
- * uses the boxes can count what it leaves out. What makes the file as a whole doubtful is an error: malformed syntax,
- * wrong types, duplicate or unknown ids, file names that leave the image folder or are not UTF-8. Messages name the
- * file and the place (byte offset or line) and say what to do.
+ * uses the boxes can count what it leaves out. An annotation that cannot be used at all is left out and counted by its
+ * reason. What makes the file as a whole doubtful is an error: malformed syntax, ids that stand for two things, names
+ * that are not UTF-8. Messages name the file and the line (the byte, too, where lines are long) and say what to do;
+ * files of other tools are called by their names.
  */
 #ifndef JIGSAW_CORE_DATASET_H
 #define JIGSAW_CORE_DATASET_H
@@ -12,7 +13,8 @@
 #include "core/base/base.h"
 
 struct dataset_category {
-  int64_t id; /* as in the file: sparse, any start, 0 included. VOC, YOLO: position in the list of names */
+  int64_t id; /* as in the file: sparse, any start, 0 included. VOC, YOLO: position in the list of names; COCO, when
+               * an id is no whole number of 64 bits: position, from 1 */
   const char *name;
 };
 
@@ -20,14 +22,14 @@ struct dataset_category {
 enum { DATASET_CROWD = 1, DATASET_DIFFICULT = 2, DATASET_IGNORED = 4 };
 
 struct dataset_box {
-  int64_t id;        /* annotation id; VOC, YOLO, or absent in COCO: position in the data set, from 1 */
+  int64_t id;        /* annotation id; VOC, YOLO, or where COCO has none of its own: position, from 1 */
   double x, y, w, h; /* pixels, top-left corner and size, as written: may be NaN, infinite, negative or outside */
   int32_t category;  /* index into categories; -1 if DATASET_IGNORED */
   uint32_t flags;    /* DATASET_CROWD, DATASET_DIFFICULT, DATASET_IGNORED */
 };
 
 struct dataset_image {
-  int64_t id;            /* COCO: as in the file; VOC, YOLO: position in the data set, from 1 */
+  int64_t id;            /* COCO: as in the file, if all are whole numbers of 64 bits; else position, from 1 */
   const char *file_name; /* relative to `folder`, safe to join with it */
   const char *folder;    /* the image folder; shared by all images of a source */
   int width, height;     /* as annotated; 0 when the annotations do not say */
@@ -95,12 +97,15 @@ struct dataset_options {
 struct dataset_options dataset_defaults(void);
 
 /* Reads `annotations` (a COCO file, or a folder) with the pictures in `images`. `options` may be NULL.
- *   format  DATASET_AUTO: a .json file is COCO; a folder with Annotations/ or *.xml is VOC; a folder with
- *           annotations/instances_SPLIT.json (or a single instances*.json) is COCO; a folder with *.txt somewhere in it
- *           is YOLO.
- *   images  may be NULL. COCO: the split's folder or images/, beside or below the file's folder. VOC: JPEGImages beside
+ *   format  DATASET_AUTO: a file is YOLO by its name (.yaml, .data, .txt) or else COCO, by its name (.json) or its
+ *           looks. A folder with Annotations/ or *.xml is VOC; one with instances_SPLIT.json, instances*.json,
+ *           Roboflow's _annotations.coco.json or one JSON file that looks like COCO, there or deeper, is COCO; with
+ *           *.xml deeper it is VOC, with *.txt YOLO.
+ *   images  may be NULL. COCO: the split's folder or images/, beside or below the file's folder, that folder itself, or
+ *           data/, JPEGImages/, imgs/: the first that holds one of the first pictures. VOC: JPEGImages beside
  *           Annotations, or the XML's own folder. YOLO: labels -> images, or the labels' own folder.
- *   split   NULL: everything. COCO: picks instances_SPLIT.json. VOC: ImageSets/Main/SPLIT.txt, of which lines "NAME -1"
+ *   split   NULL: everything. COCO: picks instances_SPLIT.json, or the file with SPLIT in its name or folder ("val"
+ *           finds valid/, too). VOC: ImageSets/Main/SPLIT.txt, of which lines "NAME -1"
  *           (the class is not in the picture) are left out; the categories are those of all documents beside, so that
  *           every split numbers them alike. YOLO: labels/SPLIT and images/SPLIT, SPLIT/labels and
  *           SPLIT/images, or SPLIT.txt with a list of images relative to its own folder or to `images`.
@@ -164,10 +169,16 @@ int dataset_check_boxes(struct dataset *dataset, const struct dataset_source *so
 /* On memory; `name` is for messages. The data set is zeroed by the caller before the first call, and freed
  * by the caller also after a failure. */
 
-/* One COCO file. Each annotation needs image_id, category_id and bbox; without id it has its position, from 1. NaN and
- * infinities may stand for any number: in boxes they are kept, in ids and sizes they are errors, elsewhere they are
- * passed over. Calls `release(context, offset)`, when given, now and then to say that bytes before `offset` are done
- * with, so that a mapped file need not stay resident. Sets the hash, which is over the file. */
+/* One COCO file, in UTF-8 or UTF-16.
+ *   ids    of images and categories are whole numbers or any text; "7" is 7. One that is listed again with the same
+ *          name is DATASET_REPEATED, with another name an error. Annotations need none: one that has no whole number
+ * has its position, from 1, and where two are the same, all have. names  An image has its file_name, or the path of its
+ * coco_url; name_relative makes either safe. Categories that are listed nowhere are called by their ids. boxes  What
+ * the numbers of a bbox mean; they may be in quotes. Without bbox, the box is around the segmentation: polygons or a
+ * run-length mask. flags  iscrowd or ignore, 1 or true: DATASET_CROWD. NaN and infinities may stand for any number: in
+ * boxes they are kept. A width or height that is no whole number from 1 on is unknown. Calls `release(context,
+ * offset)`, when given, now and then to say that bytes before `offset` are done with, so that a mapped file need not
+ * stay resident; they are read again for a message. Sets the hash, which is over the file (as UTF-8). */
 int coco_parse(struct dataset *dataset, const char *data, size_t size, const char *name, enum dataset_boxes boxes,
                void (*release)(void *context, size_t offset), void *context, struct error *error);
 

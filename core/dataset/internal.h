@@ -93,9 +93,9 @@ struct id_table {
 };
 
 int id_table_open(struct id_table *table, int64_t count, uint64_t seed, struct error *error);
-int64_t id_table_add(struct id_table *table, struct id id,
-                     int64_t position);                            /* where it stands: there already, or new */
-int64_t id_table_find(const struct id_table *table, struct id id); /* position, or -1 */
+/* Add an id, and find one: its position. One that is there already keeps the position that it has; -1: not there. */
+int64_t id_table_add(struct id_table *table, struct id id, int64_t position);
+int64_t id_table_find(const struct id_table *table, struct id id);
 void id_table_close(struct id_table *table);
 
 /* ---- path_table.c ------------------------------------------------------------------------------------------------ */
@@ -119,16 +119,15 @@ struct text_set {
   uint64_t seed;
 };
 
-int64_t text_set_add(struct text_set *set, struct text text, struct arena *arena,
-                     struct error *error); /* number, or -1 */
+/* Its number, or -1 when memory is out. */
+int64_t text_set_add(struct text_set *set, struct text text, struct arena *arena, struct error *error);
 void text_set_free(struct text_set *set);
 
 /* ---- name.c ------------------------------------------------------------------------------------------------------ */
 
-/* What is left of a picture's name when it is to be looked for below some folder, in the arena: "C:\\a\\b.jpg",
- * "/a/b.jpg",
- * "../a/b.jpg", "http://host/a/b.jpg?size=2" and "/data/local-files/?d=a%2Fb.jpg" (Label Studio) are all "a/b.jpg".
- * Empty when nothing is left; NULL when memory is out. */
+/* What is left of a picture's name when it is to be looked for below some folder, in the arena. "C:\\a\\b.jpg",
+ * "/a/b.jpg", "../a/b.jpg", "http://host/a/b.jpg?size=2" and Label Studio's "/data/local-files/?d=a%2Fb.jpg" are all
+ * "a/b.jpg". Empty when nothing is left; NULL when memory is out. */
 const char *name_relative(struct arena *arena, const char *written);
 
 /* ---- fault.c ----------------------------------------------------------------------------------------------------- */
@@ -223,6 +222,7 @@ const char *picture_best_folder(struct tree *tree, const struct picture_match *w
 /* Makes categories of one name one. Within `source` that is worth a note; NULL: among joined sources it is what was
  * asked for, but ids may clash. */
 int classes_unite(struct dataset *dataset, const char *source, struct error *error);
+
 /* ---- coco_find.c ------------------------------------------------------------------------------------------------- */
 
 /* Sets *file to the COCO file in a folder, NULL when there is none: instances_SPLIT.json before another instances*.json

@@ -97,6 +97,23 @@ static const struct sign signs[] = {
      "Create ML's JSON: globox (pip install globox) makes COCO of it"},
     {0, {"\"classTitle\""}, "Supervisely's JSON: " EXPORT "Supervisely"},
     {0, {"\"dm_format_version\""}, "Datumaro's JSON: " DATUMARO("datumaro")},
+    {'{', {"\"items\"", "\"categories\"", "\"labels\""}, "Datumaro's JSON: " DATUMARO("datumaro")},
+    {'{',
+     {"\"annotations\"", "\"bounding_box\""},
+     "V7's Darwin JSON: darwin-py makes COCO of it (darwin convert coco)"},
+    {'[', {"\"sample_data_token\""}, "nuImages' tables: MMDetection3D's nuimage_converter.py makes COCO of them"},
+    {'[',
+     {"\"annotations\"", "\"bbox_mode\""},
+     "Detectron2's list of records: its convert_to_coco_json makes COCO of it"},
+    {'[', {"\"ann\"", "\"bboxes\""}, "MMDetection's own list of records: give it as COCO (a few lines of Python)"},
+    {'{',
+     {"\"imgs\"", "\"anns\""},
+     "COCO-Text, or an index of pycocotools: COCO has lists \"images\", \"annotations\" and "
+     "\"categories\" (a few lines of Python)"},
+    {'{', {"\"imgs\"", "\"objects\""}, "TT100K's JSON: give it as COCO (a few lines of Python)"},
+    {'{',
+     {"\"FeatureCollection\""},
+     "GeoJSON, as xView's: give it as COCO, with boxes in pixels (a few lines of Python)"},
     {0, {"\"source-ref\""}, "a SageMaker Ground Truth manifest: give it as COCO (a few lines of Python)"},
     {0, {"\"data_row\""}, "an export of Labelbox: its labelbox package makes COCO of it"},
     {'[',
@@ -108,6 +125,10 @@ static const struct sign signs[] = {
      "a bare list of annotations: COCO is {\"images\": [...], \"annotations\": [this list], "
      "\"categories\": [...]}"},
     {0, {"\"imgHeight\"", "\"objects\""}, "Cityscapes' polygons: " DATUMARO("cityscapes")},
+    {'{',
+     {"\"objects\"", "\"polygon\""},
+     "polygons by picture, as Mapillary Vistas': give them as COCO (a few lines of "
+     "Python)"},
     {0, {"ImageID,", "XMin"}, "Open Images' CSV: globox (pip install globox) or FiftyOne makes COCO of it"},
     {0,
      {"filename,width,height,class,"},
@@ -282,9 +303,9 @@ bool name_is_note(const char *name) {
 
 void recognise_explain(const char *path, enum dataset_format format, struct error *error) {
   static const char *const voc[] = {".xml", NULL}, *const yolo[] = {".txt", NULL}, *const coco[] = {".json", NULL};
-  static const char *const all[] = {".json",    ".xml",    ".txt", ".csv",      ".tsv",       ".odgt",
-                                    ".jsonl",   ".ndjson", ".zip", ".tfrecord", ".tfrecords", ".record",
-                                    ".parquet", ".mat",    ".gz",  NULL};
+  static const char *const all[] = {".geojson",   ".manifest", ".pbtxt",   ".pkl",   ".json",   ".xml", ".txt",
+                                    ".csv",       ".tsv",      ".odgt",    ".jsonl", ".ndjson", ".zip", ".tfrecord",
+                                    ".tfrecords", ".record",   ".parquet", ".mat",   ".gz",     NULL};
   enum { LOOKED_AT = 20 };
   struct arena arena = {0};
   struct name_list list = {0};
