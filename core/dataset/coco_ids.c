@@ -145,12 +145,15 @@ done:
 
 /* ---- annotations ---- */
 
-/* Parts of the image's sides to pixels; false when it does not say how large it is. */
-static bool scale_box(struct coco_item *item, const struct dataset_image *image) {
-  if ((item->flags & COCO_RELATIVE) == 0) return true;
+/* Parts of the image's sides to pixels; where it does not say how large it is, that waits for the picture. */
+static void scale_box(struct coco_item *item, const struct dataset_image *image) {
+  if ((item->flags & COCO_RELATIVE) == 0) return;
+  if (image->width <= 0 || image->height <= 0) {
+    item->flags |= DATASET_PARTS;
+    return;
+  }
   for (int i = 0; i < 4; i++)
     item->box[i] *= i % 2 == 0 ? image->width : image->height;
-  return image->width > 0 && image->height > 0;
 }
 
 /* What was left out while reading may lie anywhere in its image. */
@@ -174,10 +177,8 @@ static int resolve_item(struct coco *coco, struct coco_item *item, const struct 
     status = coco_leave_out(coco, DATASET_NO_CATEGORY, item, item->offset,
                             "has category_id %s, which is not among the categories",
                             coco_show_id(coco, category_of(item)).string);
-  } else if (!scale_box(item, &coco->dataset->images[image])) {
-    status = coco_leave_out(coco, DATASET_BAD_BOX, item, item->offset,
-                            "has a relative bbox, and its image no width and height");
   } else {
+    scale_box(item, &coco->dataset->images[image]);
     item->image = image;
     item->category = category;
     return 1;
@@ -263,7 +264,7 @@ static int group_boxes(struct coco *coco) {
         .w = item->box[2],
         .h = item->box[3],
         .category = (int32_t)item->category,
-        .flags = item->flags & DATASET_CROWD,
+        .flags = item->flags & (DATASET_CROWD | DATASET_PARTS),
     };
   }
   return 0;

@@ -18,8 +18,10 @@ struct dataset_category {
   const char *name;
 };
 
-/* DATASET_IGNORED: of a class that the user wants left out; like a crowd region it is no object and no background. */
-enum { DATASET_CROWD = 1, DATASET_DIFFICULT = 2, DATASET_IGNORED = 4 };
+/* DATASET_IGNORED: of a class that the user wants left out; like a crowd region it is no object and no background.
+ * DATASET_PARTS: in parts of the picture's sides, since the annotations do not say how large it is;
+ * dataset_find_pictures makes it pixels. */
+enum { DATASET_CROWD = 1, DATASET_DIFFICULT = 2, DATASET_IGNORED = 4, DATASET_PARTS = 8 };
 
 struct dataset_box {
   int64_t id;        /* annotation id; VOC, YOLO, or where COCO has none of its own: position, from 1 */
@@ -152,7 +154,7 @@ int dataset_choose_classes(struct dataset *dataset, const struct option_list *ig
  *
  * Fails when all, or more than `max_missing` percent, are missing, with the folder that seems to hold them, looked for
  * around the image folder and the annotations; with a negative max_missing that becomes a note. `hash` is over the
- * names and sizes of all files. */
+ * names and sizes of all files. Boxes that are DATASET_PARTS become pixels. */
 int dataset_find_pictures(struct dataset *dataset, const struct dataset_source *sources, int workers,
                           double max_missing, XXH128_hash_t *hash, struct error *error);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/dataset/dataset.h"
+#include "core/image/image.h"
 
 /* ---- text.c: pieces of a file that is somewhere in memory -------------------------------------------------------- */
 
@@ -216,6 +217,14 @@ int picture_match_all(struct tree *tree, struct picture_match *matches, size_t c
 /* The folder of the tree that holds most of the base names, and how many; NULL when none does, or on error. */
 const char *picture_best_folder(struct tree *tree, const struct picture_match *wanted, size_t count, size_t *hits,
                                 struct error *error);
+
+/* ---- scale.c ----------------------------------------------------------------------------------------------------- */
+
+/* Reads a picture's header; false when it cannot be read. */
+bool picture_probe(const struct dataset_image *image, struct image_info *info);
+
+/* Makes DATASET_PARTS boxes pixels, by the sizes of the pictures as stored; NaN where a picture cannot be read. */
+int scale_parts(struct dataset *dataset, int workers, struct error *error);
 
 /* ---- classes.c --------------------------------------------------------------------------------------------------- */
 

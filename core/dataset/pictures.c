@@ -351,6 +351,7 @@ int dataset_find_pictures(struct dataset *dataset, const struct dataset_source *
   if (status == 0) status = search_all(dataset, pictures, error);
   if (status == 0) status = note_repeated(dataset, pictures, error);
   if (status == 0) status = judge_missing(dataset, pictures, sources, max_missing, error);
+  if (status == 0) status = scale_parts(dataset, workers, error);
   if (status == 0) status = hash_pictures(dataset, pictures, hash, error);
   free(pictures);
   return status;

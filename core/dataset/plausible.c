@@ -4,8 +4,6 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "core/image/image.h"
-
 enum {
   PROBED_MAX = 100, /* pictures whose size the annotations do not say */
   FEW = 5,          /* boxes of which nothing follows */
@@ -32,15 +30,8 @@ struct tally {
 
 /* The upright size of a picture; of a turned one, a square that holds both ways. False when it cannot be read. */
 static bool probe_size(const struct dataset_image *image, double *width, double *height) {
-  char path[PATH_SIZE];
-  struct file_map map;
   struct image_info info;
-  struct error ignored;
-  if (path_format(path, &ignored, "%s/%s", image->folder, image->file_name) != 0) return false;
-  if (file_map_open(&map, path, &ignored) != 0) return false;
-  bool known = image_probe(map.data, map.size, &info, &ignored) == 0;
-  file_map_close(&map);
-  if (!known) return false;
+  if (!picture_probe(image, &info)) return false;
   bool turned = info.orientation >= 5;
   *width = turned && info.height > info.width ? info.height : info.width;
   *height = turned && info.width > info.height ? info.width : info.height;

@@ -190,6 +190,13 @@ class Boxes(Reading):
         self.succeed(*self.arguments(self.folder / "all.json", out=expected))
         self.assertEqual([s["source"] for s in self.samples()], [s["source"] for s in self.samples(expected)])
         self.refuse(*self.arguments(self.folder / "all.json"), "--boxes", option, words=["all.json: "])
+        data = json.loads(path.read_text())  # nor need the annotations say how large the pictures are
+        for image in data["images"]:
+            del image["width"], image["height"]
+        path, out = self.write("c.json", data), self.folder / "sizes"
+        self.refuse(*self.arguments(path, out=out), words=["c.json: ", f"--boxes {option}"])
+        self.succeed(*self.arguments(path, out=out), "--boxes", option)
+        self.assertEqual([s["source"] for s in self.samples(out)], [s["source"] for s in self.samples(expected)])
 
     def test_corners(self):
         self.check("xyxy", lambda x, y, w, h, width, height: [x, y, x + w, y + h])
