@@ -226,10 +226,33 @@ static void test_images(void **state) {
   test_scratch_remove(root);
 }
 
+/* Stray files do not decide what a folder is. */
+static void test_stray(void **state) {
+  (void)state;
+  char root[64];
+  struct dataset dataset;
+  struct error error = {0};
+  test_scratch(root);
+  make_file(root, "data.yaml", "names: [cat]\n");
+  make_file(root, "README.md.txt", "Cats.\n");
+  make_file(root, "settings.json", "{\"a\": 1}");
+  make_folder(root, "images");
+  make_file(root, "images/a.jpg", "");
+  make_folder(root, "labels");
+  make_file(root, "labels/a.txt", "0 0.5 0.5 0.1 0.1\n");
+  make_folder(root, "tools");
+  make_file(root, "tools/build.xml", "<project/>");
+  assert_ok(dataset_load(&dataset, root, NULL, NULL, &error), error);
+  assert_int_equal(dataset.format, DATASET_YOLO);
+  assert_int_equal(dataset.box_count, 1);
+  dataset_free(&dataset);
+  test_scratch_remove(root);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_formats),  cmocka_unit_test(test_explained), cmocka_unit_test(test_find),
-      cmocka_unit_test(test_roboflow), cmocka_unit_test(test_images),
+      cmocka_unit_test(test_roboflow), cmocka_unit_test(test_images),    cmocka_unit_test(test_stray),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -304,7 +304,8 @@ static const char *kind_name(char kind) {
 static int read_bbox(struct json *json, double box[4], struct lack *lack) {
   size_t offset = json_offset(json);
   char kind = json_peek(json);
-  int count = 0, more;
+  size_t count = 0;
+  int more;
   if (kind != '[') {
     lacks(lack, kind == 'n' ? DATASET_NO_BOX : DATASET_BAD_BOX, offset,
           "has a bbox that is %s, not [x, y, width, height]", kind_name(kind));
@@ -322,7 +323,7 @@ static int read_bbox(struct json *json, double box[4], struct lack *lack) {
     count++;
   }
   if (count == 0) lacks(lack, DATASET_NO_BOX, offset, "has an empty bbox");
-  if (count != 4) lacks(lack, DATASET_BAD_BOX, offset, "has a bbox of %d numbers, not [x, y, width, height]", count);
+  if (count != 4) lacks(lack, DATASET_BAD_BOX, offset, "has a bbox of %zu numbers, not [x, y, width, height]", count);
   return more;
 }
 

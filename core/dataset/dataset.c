@@ -42,7 +42,6 @@ static int coco_load(struct dataset *dataset, const char *path, const char *imag
 static const char *const json_suffixes[] = {".json", NULL};
 static const char *const xml_suffixes[] = {".xml", NULL};
 static const char *const txt_suffixes[] = {".txt", NULL};
-static const char *const yaml_suffixes[] = {".yaml", ".yml", NULL};
 /* Files that describe a YOLO data set. */
 static const char *const yolo_suffixes[] = {".yaml", ".yml", ".data", ".txt", NULL};
 
@@ -60,31 +59,42 @@ static int holds(const char *folder, bool recursive, const char *const *suffixes
   return status;
 }
 
+/* What only a YOLO data set has at its root. */
+static int has_yolo_mark(struct arena *arena, const char *folder, struct error *error) {
+  static const char *const marks[] = {".yaml", ".yml", ".data", ".names", NULL};
+  const char *labels = path_in(arena, folder, "labels", error);
+  if (labels == NULL) return -1;
+  return folder_exists(labels) ? 1 : holds(folder, false, marks, error);
+}
+
+/* From what tells most to what tells least. */
 static int detect_folder(const char *annotations, const char *split, enum dataset_format *format, struct error *error) {
   struct arena arena = {0};
   const char *file = NULL;
-  *format = DATASET_AUTO;
+  *format = DATASET_VOC;
   const char *below = path_in(&arena, annotations, "Annotations", error);
-  int status = below == NULL          ? -1
-               : folder_exists(below) ? holds(below, true, xml_suffixes, error)
-                                      : holds(annotations, false, xml_suffixes, error);
-  if (status > 0) *format = DATASET_VOC;
-  if (status == 0) {
-    status = coco_find(&arena, annotations, split, &file, error);
-    if (file != NULL) *format = DATASET_COCO;
+  int found = below == NULL          ? -1
+              : folder_exists(below) ? holds(below, true, xml_suffixes, error)
+                                     : holds(annotations, false, xml_suffixes, error);
+  if (found == 0) {
+    *format = DATASET_COCO;
+    found = coco_find(&arena, annotations, split, &file, error) != 0 ? -1 : file != NULL;
   }
-  if (status == 0 && *format == DATASET_AUTO) {
-    status = holds(annotations, true, xml_suffixes, error);
-    if (status > 0) *format = DATASET_VOC;
+  if (found == 0) {
+    *format = DATASET_YOLO;
+    found = has_yolo_mark(&arena, annotations, error);
   }
-  if (status == 0 && *format == DATASET_AUTO) {
-    status = holds(annotations, false, yaml_suffixes, error);
-    if (status == 0) status = holds(annotations, true, txt_suffixes, error);
-    if (status > 0) *format = DATASET_YOLO;
+  if (found == 0) {
+    *format = DATASET_VOC;
+    found = holds(annotations, true, xml_suffixes, error);
+  }
+  if (found == 0) {
+    *format = DATASET_YOLO;
+    found = holds(annotations, true, txt_suffixes, error);
   }
   arena_free(&arena);
-  if (status < 0) return -1;
-  if (*format != DATASET_AUTO) return 0;
+  if (found != 0) return found > 0 ? 0 : -1;
+  *format = DATASET_AUTO;
   if (split != NULL) return error_set(error, "%s: no annotations of a split \"%s\" found", annotations, split);
   return error_set(error,
                    "%s: no annotations found: neither instances_*.json (COCO), nor *.xml (VOC), nor *.txt (YOLO)",

@@ -102,7 +102,7 @@ struct dataset_options dataset_defaults(void);
  *   format  DATASET_AUTO: a file is YOLO by its name (.yaml, .data, .txt) or else COCO, by its name (.json) or its
  *           looks. A folder with Annotations/ or *.xml is VOC; one with instances_SPLIT.json, instances*.json,
  *           Roboflow's _annotations.coco.json or one JSON file that looks like COCO, there or deeper, is COCO; with
- *           *.xml deeper it is VOC, with *.txt YOLO.
+ *           labels/ or a *.yaml it is YOLO; with *.xml deeper VOC, with *.txt YOLO.
  *   images  may be NULL. COCO: the split's folder or images/, beside or below the file's folder, that folder itself, or
  *           data/, JPEGImages/, imgs/: the first that holds one of the first pictures. VOC: JPEGImages beside
  *           Annotations, or the XML's own folder. YOLO: labels -> images, or the labels' own folder.
