@@ -85,19 +85,48 @@ int64_t jig_asked(const struct jig_assembler *assembler, enum jig_group group) {
   return assembler->epoch_length * asked_once(group);
 }
 
-/* Who helps a group that is short, and how often. */
+static enum jig_group largest_group(const struct jig_assembler *assembler) {
+  enum jig_group largest = JIG_SQUARE;
+  for (int group = 0; group < JIG_GROUPS; group++) {
+    if (jig_available(assembler, group) > jig_available(assembler, largest)) largest = group;
+  }
+  return largest;
+}
+
+/* Who helps a group that is short, and how often: whoever has uses to spare; if nobody has, the largest. */
 static void plan_shortage(struct jig_assembler *assembler) {
   static const enum jig_group helpers[JIG_GROUPS][2] = {
       [JIG_TALL] = {JIG_SQUARE, JIG_WIDE}, [JIG_SQUARE] = {JIG_WIDE, JIG_TALL}, [JIG_WIDE] = {JIG_SQUARE, JIG_TALL}};
+  int64_t spare[JIG_GROUPS], need[JIG_GROUPS];
   for (int group = 0; group < JIG_GROUPS; group++) {
-    int64_t own = jig_available(assembler, group);
-    const enum jig_group *helper = helpers[group];
-    assembler->other[group] = jig_available(assembler, helper[0]) > own ? helper[0] : helper[1];
-    int64_t others = jig_available(assembler, assembler->other[group]);
-    double asked = (double)jig_asked(assembler, group);
-    double kept = (double)own * assembler->options.repeat_max / asked;
-    assembler->keep[group] = kept >= 1 || others <= own ? 1 : kept;
-    if (own == 0) assembler->keep[group] = 0;
+    double uses = ceil((double)jig_available(assembler, group) * assembler->options.repeat_max);
+    int64_t asked = jig_asked(assembler, group), all = JIG_REGIONS * assembler->epoch_length;
+    int64_t most = uses < (double)all ? (int64_t)uses : jig_available(assembler, group) > 0 ? all : 0;
+    assembler->share[group][group] = most < asked ? most : asked;
+    spare[group] = most - assembler->share[group][group];
+    need[group] = asked - assembler->share[group][group];
+  }
+  for (int group = 0; group < JIG_GROUPS; group++) {
+    for (int i = 0; i < 2; i++) {
+      enum jig_group helper = helpers[group][i];
+      int64_t taken = need[group] < spare[helper] ? need[group] : spare[helper];
+      assembler->share[group][helper] += taken;
+      spare[helper] -= taken;
+      need[group] -= taken;
+    }
+    assembler->share[group][largest_group(assembler)] += need[group];
+  }
+}
+
+/* The cards of each group go to its own regions first. */
+static void order_cards(struct jig_assembler *assembler) {
+  for (int helper = 0; helper < JIG_GROUPS; helper++) {
+    int64_t before = assembler->share[helper][helper];
+    for (int group = 0; group < JIG_GROUPS; group++) {
+      if (group == helper) continue;
+      assembler->before[group][helper] = before;
+      before += assembler->share[group][helper];
+    }
   }
 }
 
@@ -118,6 +147,7 @@ int jig_assembler_init(struct jig_assembler *assembler, const struct jig_store *
   if (samples == 0) return error_set(error, "the store holds no samples to assemble");
   assembler->epoch_length = jigsaws_of(samples);
   plan_shortage(assembler);
+  order_cards(assembler);
   return 0;
 }
 
@@ -129,12 +159,33 @@ static int64_t deal(const struct jig_assembler *assembler, enum jig_group group,
   return available_item(assembler, group, position);
 }
 
-static int64_t choose_sample(const struct jig_assembler *assembler, struct rng *rng, enum jig_group group,
-                             uint32_t epoch, uint64_t number, bool *substitute) {
-  *substitute = rng_uniform(rng) >= assembler->keep[group];
-  if (!*substitute) return deal(assembler, group, epoch, number);
-  enum jig_group other = assembler->other[group];
-  return available_item(assembler, other, rng_below(rng, (uint64_t)jig_available(assembler, other)));
+/* Cards of a group that an epoch deals. */
+static int64_t cards_of(const struct jig_assembler *assembler, enum jig_group helper) {
+  int64_t cards = 0;
+  for (int group = 0; group < JIG_GROUPS; group++) {
+    cards += assembler->share[group][helper];
+  }
+  return cards;
+}
+
+/* The sample for the `number`th region of an epoch that asks for a group; beyond the last the epoch's cards go round
+ * again. */
+static int64_t choose_sample(const struct jig_assembler *assembler, enum jig_group group, uint32_t epoch,
+                             uint64_t number, bool *substitute) {
+  enum { SHORTAGE = 8 }; /* rng_permute's stream; smaller ones are the decks */
+  uint64_t asked = (uint64_t)jig_asked(assembler, group), round = number / asked, place = number % asked;
+  if (assembler->share[group][group] < (int64_t)asked) {
+    place =
+        rng_permute(assembler->options.seed, SHORTAGE + (uint32_t)group, (uint64_t)epoch << 32 | round, asked, place);
+  }
+  int helper = (int)group, left = (int)JIG_GROUPS;
+  while (--left > 0 && place >= (uint64_t)assembler->share[group][helper]) {
+    place -= (uint64_t)assembler->share[group][helper];
+    helper = (helper + 1) % JIG_GROUPS;
+  }
+  *substitute = helper != (int)group;
+  uint64_t card = round * (uint64_t)cards_of(assembler, (enum jig_group)helper);
+  return deal(assembler, (enum jig_group)helper, epoch, card + (uint64_t)assembler->before[group][helper] + place);
 }
 
 /* ---- where they lie ---- */
@@ -189,7 +240,7 @@ void jig_plan(const struct jig_assembler *assembler, uint32_t epoch, int64_t ind
     enum jig_group group = region_groups[region];
     uint64_t number = (uint64_t)index * (uint64_t)asked_once(group) + (region == 3);
     tiles[region] = (struct jig_tile){.region = jig_region(&assembler->options.template, region)};
-    tiles[region].sample = choose_sample(assembler, &rng, group, epoch, number, &tiles[region].substitute);
+    tiles[region].sample = choose_sample(assembler, group, epoch, number, &tiles[region].substitute);
   }
   if (sample_area(assembler, tiles[0].sample) > sample_area(assembler, tiles[3].sample)) {
     int64_t sample = tiles[0].sample;

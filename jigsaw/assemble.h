@@ -15,8 +15,9 @@
  * holds depends on (seed, e, i) alone and is found in constant time: any worker can make any jigsaw.
  *
  * Shortage. A group that is empty, or so small that its samples would be used more than `repeat_max` times an epoch,
- * leaves part of its regions to another, larger group (T, W: first S; S: first W): region by region with the
- * probability that keeps the expected use at repeat_max. Substitutes go through the same scale, crop and padding.
+ * leaves just so many of its regions to other groups that have samples to spare (T, W: first S; S: first W). Which
+ * regions is random; what they get is dealt from the same decks, so that in every group each sample is used as often as
+ * any other, give or take one. Substitutes go through the same scale, crop and padding.
  */
 #ifndef JIGSAW_JIGSAW_ASSEMBLE_H
 #define JIGSAW_JIGSAW_ASSEMBLE_H
@@ -78,9 +79,9 @@ struct jig_tile {
 struct jig_assembler {
   const struct jig_store *store;
   struct jig_assemble_options options;
-  int64_t epoch_length;             /* jigsaws */
-  double keep[JIG_GROUPS];          /* probability that a region takes its own group */
-  enum jig_group other[JIG_GROUPS]; /* and else this one */
+  int64_t epoch_length;                   /* jigsaws */
+  int64_t share[JIG_GROUPS][JIG_GROUPS];  /* [g][h]: of an epoch's regions for group g, those that take h's samples */
+  int64_t before[JIG_GROUPS][JIG_GROUPS]; /* [g][h]: cards of h that an epoch deals before those */
 };
 
 /* Jigsaws in an epoch: as many as use each sample once on average. */

@@ -219,11 +219,16 @@ void jig_print_shortage(FILE *stream, const struct jig_assembler *assembler) {
   for (int group = 0; group < JIG_GROUPS; group++) {
     int64_t own = jig_available(assembler, group);
     double asked = (double)jig_asked(assembler, group);
-    char letter = jig_group_letters[group], other = jig_group_letters[assembler->other[group]];
-    if (assembler->keep[group] < 1) {
+    char letter = jig_group_letters[group];
+    bool short_of = false;
+    for (int helper = 0; helper < JIG_GROUPS; helper++) {
+      double taken = (double)assembler->share[group][helper];
+      if (helper == group || taken == 0) continue;
       fprintf(stream, "  shortage  %c: %lld samples; %.0f %% of its regions take %c samples instead\n", letter,
-              (long long)own, 100 * (1 - assembler->keep[group]), other);
-    } else if (asked > 1.5 * (double)own) {
+              (long long)own, 100 * taken / asked, jig_group_letters[helper]);
+      short_of = true;
+    }
+    if (!short_of && asked > 1.5 * (double)own) {
       fprintf(stream, "  note      %c: %lld samples, each used %.1f times an epoch\n", letter, (long long)own,
               asked / (double)own);
     }

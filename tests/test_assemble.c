@@ -477,13 +477,68 @@ static void test_shortage(void **state) {
     options.repeat_max = c->repeat_max;
     struct jig_assembler assembler = init_assembler(store, &options);
     struct shortage found = count_uses(&assembler, c->group, EPOCHS);
-    double deviation = sqrt(found.asked * c->keep * (1 - c->keep));
-    if (!(fabs(found.own - found.asked * c->keep) <= 5 * deviation)) {
+    if (!(fabs(found.own - found.asked * c->keep) <= 1e-6 * found.asked)) {
       fail_msg("case %zu: keeps %d of %d regions, not %g", i, found.own, found.asked, found.asked * c->keep);
     }
     assert_int_equal(found.own + found.others[c->helper], found.asked);
     jig_store_close(store);
   }
+  test_scratch_remove(folder);
+}
+
+static int largest(const int counts[JIG_GROUPS]) {
+  int group = JIG_SQUARE;
+  for (int i = 0; i < JIG_GROUPS; i++) {
+    if (counts[i] > counts[group]) group = i;
+  }
+  return group;
+}
+
+/* Under shortage, too, the samples of a group are used alike, and none more often than is allowed. */
+static void test_shortage_is_shared(void **state) {
+  (void)state;
+  uint64_t seed = test_seed();
+  char folder[64];
+  int64_t shorts = 0;
+  test_scratch(folder);
+  for (uint64_t round = 0; round < 100; round++) {
+    struct rng rng;
+    rng_init(&rng, seed, RNG_TEST, 10, round);
+    int counts[JIG_GROUPS];
+    for (int group = 0; group < JIG_GROUPS; group++) {
+      counts[group] = 1 + below(&rng, below(&rng, 2) ? 400 : 12);
+    }
+    struct jig_store *store = fake_store(folder, &rng, counts, 0);
+    struct jig_assemble_options options = jig_assemble_defaults();
+    options.seed = rng_u32(&rng);
+    options.repeat_max = below(&rng, 3) ? 10 : 1 + below(&rng, 4);
+    struct jig_assembler assembler = init_assembler(store, &options);
+    int *uses = calloc((size_t)jig_store_count(store), sizeof *uses), epochs = 1 + below(&rng, 3);
+    assert_non_null(uses);
+    for (int64_t i = 0; i < epochs * assembler.epoch_length; i++) { /* beyond an epoch it goes on alike */
+      struct jig_tile tiles[JIG_REGIONS];
+      jig_plan(&assembler, 5, i, tiles);
+      for (int region = 0; region < JIG_REGIONS; region++) {
+        uses[tiles[region].sample]++;
+        shorts += tiles[region].substitute;
+      }
+    }
+    for (int group = 0; group < JIG_GROUPS; group++) {
+      int least = INT32_MAX, most = 0;
+      for (int64_t i = 0; i < jig_store_group_count(store, group); i++) {
+        int used = uses[jig_store_group_item(store, group, i)];
+        least = used < least ? used : least;
+        most = used > most ? used : most;
+      }
+      assert_true(most - least <= 1);
+      /* An epoch asks for up to three samples more than there are. */
+      bool tight = options.repeat_max == 1 && group == largest(counts);
+      if (!tight) assert_true(most <= epochs * options.repeat_max);
+    }
+    free(uses);
+    jig_store_close(store);
+  }
+  assert_true(shorts > 1000);
   test_scratch_remove(folder);
 }
 
@@ -567,8 +622,7 @@ static void test_subset_shortage(void **state) {
     assert_int_equal(jig_assembler_init(&assembler, store, &options, &error) != 0, empty);
     if (!empty) {
       assert_int_equal(assembler.epoch_length, small.epoch_length);
-      assert_memory_equal(assembler.keep, small.keep, sizeof small.keep);
-      assert_memory_equal(assembler.other, small.other, sizeof small.other);
+      assert_memory_equal(assembler.share, small.share, sizeof small.share);
     }
     jig_subset_free(&subset);
     jig_store_close(store);
@@ -578,11 +632,17 @@ static void test_subset_shortage(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_regions),       cmocka_unit_test(test_refused_options),
-      cmocka_unit_test(test_every_plan),    cmocka_unit_test(test_decks),
-      cmocka_unit_test(test_distributions), cmocka_unit_test(test_crop_ends),
-      cmocka_unit_test(test_flip_option),   cmocka_unit_test(test_shortage),
-      cmocka_unit_test(test_subset_decks),  cmocka_unit_test(test_subset_shortage),
+      cmocka_unit_test(test_regions),
+      cmocka_unit_test(test_refused_options),
+      cmocka_unit_test(test_every_plan),
+      cmocka_unit_test(test_decks),
+      cmocka_unit_test(test_distributions),
+      cmocka_unit_test(test_crop_ends),
+      cmocka_unit_test(test_flip_option),
+      cmocka_unit_test(test_shortage),
+      cmocka_unit_test(test_shortage_is_shared),
+      cmocka_unit_test(test_subset_decks),
+      cmocka_unit_test(test_subset_shortage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
