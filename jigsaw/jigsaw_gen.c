@@ -176,10 +176,23 @@ static int pair_sources(struct arguments *a, struct error *error) {
   return 0;
 }
 
+/* The last map of every backbone has a cell for 32 x 32 pixels: cells that lie in two regions have no label, and no
+ * network could be trained on what would be written. */
+static int check_stride(const struct arguments *a, struct error *error) {
+  enum { STRIDE = 32 };
+  const struct jig_template *template = &a->generate.assemble.template;
+  if (template->size % STRIDE == 0 && template->cut % STRIDE == 0) return 0;
+  return error_set(error,
+                   "--template %d:%d: both must be multiples of %d, the stride of the backbones' last maps, or their "
+                   "cells lie in two regions",
+                   template->size, template->cut, STRIDE);
+}
+
 /* What the table's single rows cannot say. */
 static int finish_arguments(struct arguments *a, struct error *error) {
   struct jig_assemble_options *assemble = &a->generate.assemble;
   if (jig_template_parse(a->template, &assemble->template, error)) return error_context(error, "--template");
+  if (check_stride(a, error)) return -1;
   if (parse_jigsaws(a->jigsaws, &a->generate.jigsaws, error)) return -1;
   if (assemble->scale_low > assemble->scale_high) return error_set(error, "--scale-low is larger than --scale-high");
   assemble->seed = a->generate.extract.sample.seed = (uint64_t)a->seed;
@@ -253,19 +266,44 @@ static FILE *chatter(const struct arguments *a) {
   return a->quiet ? NULL : stderr;
 }
 
-static int make_toy(const struct arguments *a, struct error *error) {
+static cJSON *toy_identity(const struct arguments *a) {
+  cJSON *identity = cJSON_CreateObject();
+  if (cJSON_AddNumberToObject(identity, "toy", (double)a->toy) &&
+      cJSON_AddNumberToObject(identity, "seed", (double)a->seed)) {
+    return identity;
+  }
+  cJSON_Delete(identity);
+  return NULL;
+}
+
+static int render_toy(const struct arguments *a, struct run *run, struct error *error) {
   struct progress progress;
   progress_start(&progress, chatter(a), "rendering", "scenes", a->toy);
   if (toy_write(a->out, a->toy, a->generate.extract.sample.seed, a->generate.workers, &progress, error)) return -1;
   progress_finish(&progress);
-  if (!a->quiet) {
+  return run_finish(run, error);
+}
+
+/* In a folder of its own: pictures and annotations of others are never touched. */
+static int make_toy(const struct arguments *a, struct error *error) {
+  static const char *const own[] = {"annotations", "images", NULL};
+  struct run run;
+  if (a->dry_run) {
+    line_print(stderr, "%lld scenes would be rendered to %s/images, their annotations to %s/annotations",
+               (long long)a->toy, a->out, a->out);
+    return 0;
+  }
+  if (run_open(&run, a->out, "jigsaw-gen --toy", toy_identity(a), a->overwrite, own, error)) return -1;
+  int result = run.finished ? 0 : render_toy(a, &run, error);
+  if (result == 0 && !a->quiet) {
     line_print(stderr, "scenes in %s; next:", a->out);
     line_print(stderr,
                "  jigsaw-gen --annotations %s/annotations/instances.json --images %s/images --out STORE --preview "
                "preview.png",
                a->out, a->out);
   }
-  return 0;
+  run_close(&run);
+  return result;
 }
 
 static int check_store(const struct arguments *a, struct error *error) {

@@ -134,8 +134,11 @@ static void paint_meadow(struct board *board, struct toy_stage *stage, struct rn
   fill_disc(board, sun_x, sun_y, 0.07f * board->unit, 0.85f, sun, 0.95f);
   if (stage->time == TOY_NIGHT) {
     for (int i = 0; i < 60; i++) {
-      fill_disc(board, toy_random(rng, 0, 1) * (float)board->width, toy_random(rng, 0, 0.9f) * horizon,
-                toy_random(rng, 0.9f, 2.0f), 0.2f, sun, toy_random(rng, 0.3f, 0.9f));
+      float alpha = toy_random(rng, 0.3f, 0.9f);
+      float radius = toy_random(rng, 0.9f, 2.0f);
+      float y = toy_random(rng, 0, 0.9f) * horizon;
+      float x = toy_random(rng, 0, 1) * (float)board->width;
+      fill_disc(board, x, y, radius, 0.2f, sun, alpha);
     }
   } else {
     paint_clouds(board, horizon, toy_blend(haze, (struct toy_color){1, 1, 1}, 0.7f), toy_random(rng, -0.35f, 0.15f));
@@ -232,8 +235,10 @@ static void paint_table(struct board *board, struct toy_stage *stage, struct rng
     fill_box(board, x + w / 5, y + h * 0.55f, x + w * 0.8f, y + h * 0.8f,
              toy_oklch(0.5f, 0.07f, stage->palette.hues[2]), 1);
   }
-  paint_planks(board, horizon, toy_chance(rng, 0.6f) ? toy_random(rng, 0.12f, 0.2f) : hue + 0.4f,
-               toy_random(rng, 0.45f, 0.75f), 1);
+  float plank_tone = toy_random(rng, 0.45f, 0.75f);
+  bool brown = toy_chance(rng, 0.6f);
+  float plank_hue = brown ? toy_random(rng, 0.12f, 0.2f) : hue + 0.4f;
+  paint_planks(board, horizon, plank_hue, plank_tone, 1);
   fill_box(board, 0, horizon - 0.015f * board->unit, (float)board->width, horizon, toy_oklch(0.25f, 0.02f, hue), 0.25f);
   fill_box(board, 0, horizon, (float)board->width, horizon + 1.5f, toy_oklch(0.95f, 0.02f, 0.2f), 0.35f);
   stage->horizon = 2 * horizon;
@@ -272,14 +277,18 @@ static void paint_studio(struct board *board, struct toy_stage *stage, struct rn
   for (int i = 0; i < discs; i++) {
     struct toy_color color = toy_oklch(lightness + toy_random(rng, -0.12f, 0.06f), 0.08f, stage->palette.hues[1 + i]);
     float radius = board->unit * toy_random(rng, 0.2f, 0.45f);
-    fill_disc(board, toy_random(rng, 0.1f, 0.9f) * (float)board->width, horizon - toy_random(rng, 0.0f, 0.9f) * radius,
-              radius, 0.985f, color, 0.9f);
+    float y = horizon - toy_random(rng, 0.0f, 0.9f) * radius;
+    float x = toy_random(rng, 0.1f, 0.9f) * (float)board->width;
+    fill_disc(board, x, y, radius, 0.985f, color, 0.9f);
   }
   if (discs == 0) {
     for (int i = 0; i < 18; i++) {
-      fill_disc(board, toy_random(rng, 0, 1) * (float)board->width, toy_random(rng, 0, 1) * horizon,
-                board->unit * toy_random(rng, 0.03f, 0.1f), 0.9f,
-                toy_oklch(0.93f, 0.07f, stage->palette.hues[rng_below(rng, 4)]), toy_random(rng, 0.15f, 0.45f));
+      float alpha = toy_random(rng, 0.15f, 0.45f);
+      struct toy_color color = toy_oklch(0.93f, 0.07f, stage->palette.hues[rng_below(rng, 4)]);
+      float radius = board->unit * toy_random(rng, 0.03f, 0.1f);
+      float y = toy_random(rng, 0, 1) * horizon;
+      float x = toy_random(rng, 0, 1) * (float)board->width;
+      fill_disc(board, x, y, radius, 0.9f, color, alpha);
     }
   }
   fill_gradient(board, horizon, (float)board->height + 1, floor_far, toy_oklch(lightness + 0.02f, 0.05f, hue));

@@ -11,7 +11,7 @@ static void draw_pebble(struct toy_drawing *drawing, struct rng *rng) {
   float flat = toy_random(rng, 0.5f, 0.8f);
   for (int i = 0; i < 9; i++) {
     float angle = TURN * (float)i / 9, radius = toy_random(rng, 0.42f, 0.55f);
-    points[i] = (struct toy_point){radius * cosf(angle), flat * radius * sinf(angle)};
+    points[i] = (struct toy_point){radius * toy_cos(angle), flat * radius * toy_sin(angle)};
   }
   toy_curve(drawing, points, 9);
   toy_fill(drawing, TOY_PLAIN, 0.16f);
@@ -49,7 +49,7 @@ static void draw_scrap(struct toy_drawing *drawing, struct rng *rng) {
   int corners = 3 + (int)rng_below(rng, 2);
   for (int i = 0; i < corners; i++) {
     float angle = TURN * ((float)i + toy_random(rng, 0, 0.4f)) / (float)corners;
-    points[i] = (struct toy_point){0.5f * cosf(angle), 0.5f * sinf(angle)};
+    points[i] = (struct toy_point){0.5f * toy_cos(angle), 0.5f * toy_sin(angle)};
   }
   toy_path(drawing, points, corners);
   toy_fill(drawing, TOY_TRIM, 0.02f);
@@ -66,8 +66,8 @@ static void draw_scribble(struct toy_drawing *drawing, struct rng *rng) {
   float loops = toy_random(rng, 1.5f, 4), phase = toy_random(rng, 0, TURN), size = toy_random(rng, 0.15f, 0.4f);
   for (int i = 0; i < 40; i++) {
     float t = (float)i / 39;
-    points[i] = (struct toy_point){1.6f * (t - 0.5f) + size * 0.5f * cosf(TURN * loops * t + phase),
-                                   size * sinf(TURN * loops * t + phase)};
+    points[i] = (struct toy_point){1.6f * (t - 0.5f) + size * 0.5f * toy_cos(TURN * loops * t + phase),
+                                   size * toy_sin(TURN * loops * t + phase)};
   }
   toy_stroke(drawing, points, 40, 0.03f, 0.022f);
   toy_glaze(drawing, TOY_DARK, 0.5f);
@@ -104,7 +104,7 @@ static void draw_weed(struct toy_drawing *drawing, struct rng *rng) {
     float x = toy_random(rng, -0.2f, 0.2f), height = toy_random(rng, 0.6f, 1.3f), phase = toy_random(rng, 0, TURN);
     for (int k = 0; k < 16; k++) {
       float t = (float)k / 15;
-      points[k] = (struct toy_point){x + 0.08f * t * sinf(9 * t + phase) + x * t, 0.5f - height * t};
+      points[k] = (struct toy_point){x + 0.08f * t * toy_sin(9 * t + phase) + x * t, 0.5f - height * t};
     }
     toy_stroke(drawing, points, 16, 0.07f, 0.025f);
     toy_fill(drawing, i % 2 == 0 ? TOY_TRIM : TOY_PLAIN, 0.02f);
@@ -125,7 +125,8 @@ static void draw_tree(struct toy_drawing *drawing, struct rng *rng) {
   }
   for (int i = 0; i < 7; i++) {
     float angle = TURN * (float)i / 6, radius = i < 6 ? 0.2f : 0;
-    toy_ellipse(drawing, radius * cosf(angle), -0.12f + radius * sinf(angle), toy_random(rng, 0.16f, 0.22f), 0.19f);
+    toy_ellipse(drawing, radius * toy_cos(angle), -0.12f + radius * toy_sin(angle), toy_random(rng, 0.16f, 0.22f),
+                0.19f);
     toy_fill(drawing, TOY_PLAIN, 0.12f);
   }
 }
@@ -138,7 +139,7 @@ static void draw_flowers(struct toy_drawing *drawing, struct rng *rng) {
     toy_fill(drawing, TOY_PLAIN, 0);
     for (int k = 0; k < 5; k++) {
       float angle = TURN * (float)k / 5;
-      toy_ellipse(drawing, x + 0.06f * cosf(angle), y + 0.06f * sinf(angle), 0.05f, 0.05f);
+      toy_ellipse(drawing, x + 0.06f * toy_cos(angle), y + 0.06f * toy_sin(angle), 0.05f, 0.05f);
     }
     toy_fill(drawing, i % 2 == 0 ? TOY_GLASS : TOY_LIGHT, 0);
     toy_ellipse(drawing, x, y, 0.04f, 0.04f);
@@ -181,7 +182,7 @@ static int clutter_one(struct toy_studio *studio, const struct toy_stage *stage,
   depth = kind == TREE ? 0.25f * depth : depth; /* far, so as not to hide the objects' places */
   float ground = stage->horizon + ((float)canvas->height * 1.04f - stage->horizon) * (front ? 1 : depth);
   float near = stage->horizon > 0 ? 0.45f + 0.55f * depth : 1;
-  float scale = near * kinds[kind].low * powf(kinds[kind].high / kinds[kind].low, toy_random(rng, 0, 1));
+  float scale = near * kinds[kind].low * toy_pow(kinds[kind].high / kinds[kind].low, toy_random(rng, 0, 1));
   struct toy_look look = clutter_look(stage, kinds[kind].green, rng);
   toy_clear(&studio->drawing);
   kinds[kind].draw(&studio->drawing, rng);

@@ -21,7 +21,7 @@ static bool displayable(struct toy_color c) {
 }
 
 struct toy_color toy_oklch(float lightness, float chroma, float hue) {
-  float angle = 6.2831853f * hue, a = cosf(angle), b = sinf(angle);
+  float angle = 6.2831853f * hue, a = toy_cos(angle), b = toy_sin(angle);
   for (int step = 0; step < 12; step++) {
     struct toy_color color = oklab(lightness, chroma * a, chroma * b);
     if (displayable(color)) {

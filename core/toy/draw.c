@@ -65,7 +65,7 @@ static void add_arc(struct toy_drawing *drawing, float x, float y, float rx, flo
                     int steps) {
   for (int i = 0; i <= steps; i++) {
     float angle = from + (to - from) * (float)i / (float)steps;
-    add(drawing, x + rx * cosf(angle), y + ry * sinf(angle));
+    add(drawing, x + rx * toy_cos(angle), y + ry * toy_sin(angle));
   }
 }
 
@@ -101,14 +101,14 @@ void toy_stroke(struct toy_drawing *drawing, const struct toy_point *points, int
     float half = 0.5f * toy_mix(from, to, (float)i / (float)(count - 1));
     add(drawing, points[i].x - n.x * half, points[i].y - n.y * half);
   }
-  float angle = atan2f(last.y, last.x);
+  float angle = toy_atan2(last.y, last.x);
   add_arc(drawing, points[count - 1].x, points[count - 1].y, 0.5f * to, 0.5f * to, angle - TURN / 2, angle, 8);
   for (int i = count - 1; i >= 0; i--) {
     struct toy_point n = normal_at(points, count, i);
     float half = 0.5f * toy_mix(from, to, (float)i / (float)(count - 1));
     add(drawing, points[i].x + n.x * half, points[i].y + n.y * half);
   }
-  angle = atan2f(first.y, first.x);
+  angle = toy_atan2(first.y, first.x);
   add_arc(drawing, points[0].x, points[0].y, 0.5f * from, 0.5f * from, angle, angle + TURN / 2, 8);
   close_path(drawing);
 }
@@ -139,7 +139,7 @@ struct toy_bounds toy_drawing_bounds(const struct toy_drawing *drawing) {
 }
 
 void toy_drawing_move(struct toy_drawing *drawing, float scale, float angle, bool mirror) {
-  float c = scale * cosf(angle), s = scale * sinf(angle);
+  float c = scale * toy_cos(angle), s = scale * toy_sin(angle);
   for (int i = 0; i < drawing->point_count; i++) {
     struct toy_point p = drawing->points[i];
     p.x = mirror ? -p.x : p.x;

@@ -9,6 +9,8 @@
 #ifndef JIGSAW_CORE_TOY_INTERNAL_H
 #define JIGSAW_CORE_TOY_INTERNAL_H
 
+#include <math.h>
+
 #include "core/base/base.h"
 #include "core/image/image.h"
 #include "core/toy/toy.h"
@@ -60,6 +62,24 @@ static inline float toy_noise_at(const struct toy_noise *noise, float x, float y
   tx = tx * tx * (3 - 2 * tx);
   ty = ty * ty * (3 - 2 * ty);
   return toy_mix(toy_mix(top[x0], top[x1], tx), toy_mix(bottom[x0], bottom[x1], tx), ty);
+}
+
+/* Scenes are the same to the bit on every machine, but libm's float functions are not: they differ between processors
+ * and from what compilers compute beforehand. Those of double precision do, too, in digits that a float has not. */
+static inline float toy_sin(float angle) {
+  return (float)sin((double)angle);
+}
+
+static inline float toy_cos(float angle) {
+  return (float)cos((double)angle);
+}
+
+static inline float toy_atan2(float y, float x) {
+  return (float)atan2((double)y, (double)x);
+}
+
+static inline float toy_pow(float base, float exponent) {
+  return (float)pow((double)base, (double)exponent);
 }
 
 static inline float toy_random(struct rng *rng, float low, float high) {

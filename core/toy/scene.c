@@ -50,10 +50,10 @@ static struct toy_stage choose_stage(struct rng *rng) {
 
 static struct toy_grade choose_grade(const struct toy_stage *stage, const struct toy_canvas *canvas, struct rng *rng) {
   float width = (float)canvas->width, height = (float)canvas->height;
-  struct toy_grade grade = {.vignette = toy_random(rng, 0.12f, 0.4f),
-                            .grain = toy_random(rng, 0.8f, 2.2f),
-                            .blur = toy_random(rng, 0, 0.35f),
-                            .grain_offset = rng_u32(rng)};
+  struct toy_grade grade = {.vignette = toy_random(rng, 0.12f, 0.4f)};
+  grade.grain = toy_random(rng, 0.8f, 2.2f);
+  grade.blur = toy_random(rng, 0, 0.35f);
+  grade.grain_offset = rng_u32(rng);
   grade.lamp_x = (0.5f + 0.45f * stage->light_x) * width;
   grade.lamp_y = toy_random(rng, 0.1f, 0.5f) * height;
   grade.lamp_radius = toy_random(rng, 0.6f, 1.0f) * (width < height ? width : height);
@@ -75,7 +75,9 @@ static struct toy_grade choose_grade(const struct toy_stage *stage, const struct
 /* Colours are drawn from the scene's palette and tell nothing about the class. */
 struct toy_look toy_look_choose(const struct toy_stage *stage, enum toy_texture texture, struct rng *rng) {
   const float *hues = stage->palette.hues;
-  float hue = hues[1 + rng_below(rng, 3)] + toy_random(rng, -0.04f, 0.04f), other = hues[rng_below(rng, 4)];
+  float hue = hues[1 + rng_below(rng, 3)];
+  hue += toy_random(rng, -0.04f, 0.04f);
+  float other = hues[rng_below(rng, 4)];
   float tone = toy_random(rng, 0.6f, 0.76f), contrast = toy_random(rng, 0, 1);
   struct toy_look look = {.texture = texture, .light_x = stage->light_x, .light_y = stage->light_y};
   look.colors[TOY_BODY] = toy_oklch(tone, toy_random(rng, 0.1f, 0.165f), hue);
@@ -88,7 +90,8 @@ struct toy_look toy_look_choose(const struct toy_stage *stage, enum toy_texture 
     look.colors[TOY_BODY] = swap;
   }
   look.colors[TOY_PLAIN] = toy_oklch(tone - 0.05f, 0.09f, hue + 0.02f);
-  look.colors[TOY_TRIM] = toy_oklch(toy_random(rng, 0.58f, 0.74f), 0.13f, hues[1 + rng_below(rng, 3)] + 0.05f);
+  float trim_hue = hues[1 + rng_below(rng, 3)] + 0.05f;
+  look.colors[TOY_TRIM] = toy_oklch(toy_random(rng, 0.58f, 0.74f), 0.13f, trim_hue);
   look.colors[TOY_DARK] = toy_oklch(0.27f, 0.03f, hue);
   look.colors[TOY_LIGHT] = toy_oklch(0.96f, 0.015f, 0.22f);
   look.colors[TOY_GLASS] = toy_oklch(0.8f, 0.06f, 0.63f);
@@ -106,7 +109,7 @@ struct toy_look toy_look_choose(const struct toy_stage *stage, enum toy_texture 
 }
 
 static bool group_holds(const struct toy_drawing *drawing, enum toy_group group, float angle) {
-  float c = cosf(angle), s = sinf(angle), x0 = 1e9f, y0 = 1e9f, x1 = -1e9f, y1 = -1e9f;
+  float c = toy_cos(angle), s = toy_sin(angle), x0 = 1e9f, y0 = 1e9f, x1 = -1e9f, y1 = -1e9f;
   for (int i = 0; i < drawing->point_count; i++) {
     struct toy_point p = drawing->points[i];
     float x = c * p.x - s * p.y, y = s * p.x + c * p.y;
@@ -239,7 +242,7 @@ static struct actor actor_choose(const struct toy_stage *stage, const struct toy
                                  struct rng *rng) {
   struct actor actor = {.class = toy_class_draw(rng)};
   float height = (float)canvas->height, octave = toy_random(rng, company < 3 ? 0.35f : 0, 1); /* the lonely are near */
-  actor.size = 24 * powf(300.0f / 24, octave);
+  actor.size = 24 * toy_pow(300.0f / 24, octave);
   actor.floats = shape_floats(toy_classes[actor.class].shape, stage->place, rng);
   float depth = toy_mix(toy_random(rng, 0, 1), octave, 0.65f);
   actor.ground = stage->horizon + (height * 1.01f - stage->horizon) * (0.08f + 0.92f * depth);

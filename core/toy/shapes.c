@@ -17,7 +17,7 @@ static void draw_arc(struct toy_drawing *drawing, float x, float y, float rx, fl
   struct toy_point points[17];
   for (int i = 0; i < 17; i++) {
     float angle = TURN * toy_mix(from, to, (float)i / 16);
-    points[i] = (struct toy_point){x + rx * cosf(angle), y + ry * sinf(angle)};
+    points[i] = (struct toy_point){x + rx * toy_cos(angle), y + ry * toy_sin(angle)};
   }
   toy_stroke(drawing, points, 17, width, width);
 }
@@ -41,7 +41,7 @@ static void draw_face(struct toy_drawing *drawing, float x, float y, float size)
 static void draw_blossom(struct toy_drawing *drawing, float x, float y, float radius, int petals) {
   for (int i = 0; i < petals; i++) {
     float angle = TURN * (float)i / (float)petals;
-    toy_ellipse(drawing, x + 0.6f * radius * cosf(angle), y + 0.6f * radius * sinf(angle), 0.45f * radius,
+    toy_ellipse(drawing, x + 0.6f * radius * toy_cos(angle), y + 0.6f * radius * toy_sin(angle), 0.45f * radius,
                 0.45f * radius);
   }
   toy_fill(drawing, TOY_TRIM, 0.02f);
@@ -200,13 +200,13 @@ static void draw_caterpillar(struct toy_drawing *drawing, struct rng *rng) {
   enum { SEGMENTS = 5 };
   float wave = toy_random(rng, 0.015f, 0.04f), phase = toy_random(rng, 0, 1);
   for (int i = 0; i < SEGMENTS; i++) {
-    float x = -0.5f + 0.185f * (float)i, y = wave * sinf(TURN * (phase + (float)i * 0.3f));
+    float x = -0.5f + 0.185f * (float)i, y = wave * toy_sin(TURN * (phase + (float)i * 0.3f));
     draw_line(drawing, x - 0.04f, y + 0.1f, x - 0.045f, 0.185f, 0.045f);
     draw_line(drawing, x + 0.05f, y + 0.1f, x + 0.055f, 0.185f, 0.045f);
     toy_fill(drawing, TOY_DARK, 0.01f);
   }
   for (int i = 0; i < SEGMENTS; i++) {
-    float x = -0.5f + 0.185f * (float)i, y = wave * sinf(TURN * (phase + (float)i * 0.3f));
+    float x = -0.5f + 0.185f * (float)i, y = wave * toy_sin(TURN * (phase + (float)i * 0.3f));
     float radius = i == 0 ? 0.115f : 0.135f;
     toy_ellipse(drawing, x, y, radius, radius);
     toy_fill(drawing, TOY_BODY, 0.08f);
@@ -290,7 +290,7 @@ static void draw_star(struct toy_drawing *drawing, struct rng *rng) {
     static const float steps[] = {-0.022f, 0.022f, 0.082f, 0.118f}, radii[] = {0.97f, 0.97f, 0, 0};
     for (int k = 0; k < 4; k++) {
       float radius = 0.5f * (k < 2 ? radii[k] : valley), a = angle + TURN * steps[k];
-      points[4 * i + k] = (struct toy_point){radius * cosf(a), radius * sinf(a)};
+      points[4 * i + k] = (struct toy_point){radius * toy_cos(a), radius * toy_sin(a)};
     }
   }
   toy_curve(drawing, points, 20);
@@ -354,7 +354,7 @@ static void draw_gear(struct toy_drawing *drawing, struct rng *rng) {
   for (int i = 0; i < teeth; i++) {
     for (int k = 0; k < 4; k++) {
       float angle = TURN * ((float)i + corners[k]) / (float)teeth, radius = k == 0 || k == 3 ? root : 0.5f;
-      points[4 * i + k] = (struct toy_point){radius * cosf(angle), radius * sinf(angle)};
+      points[4 * i + k] = (struct toy_point){radius * toy_cos(angle), radius * toy_sin(angle)};
     }
   }
   toy_path(drawing, points, 4 * teeth);
@@ -365,7 +365,7 @@ static void draw_gear(struct toy_drawing *drawing, struct rng *rng) {
   toy_fill(drawing, TOY_TRIM, 0.03f);
   for (int i = 0; i < 6; i++) {
     float angle = TURN * (float)i / 6;
-    toy_ellipse(drawing, 0.3f * cosf(angle), 0.3f * sinf(angle), 0.028f, 0.028f);
+    toy_ellipse(drawing, 0.3f * toy_cos(angle), 0.3f * toy_sin(angle), 0.028f, 0.028f);
   }
   toy_fill(drawing, TOY_LIGHT, 0.015f);
 }

@@ -196,7 +196,7 @@ static void layer_paint(struct toy_sprite *sprite, const struct layer *layer, co
 
 static struct toy_frame frame_of(const struct toy_look *look, float x, float y, float scale, float angle, bool mirror) {
   float period = scale * look->texture_scale * toy_texture_period(look->texture);
-  float turn = angle + look->texture_angle, c = cosf(turn) / period, s = sinf(turn) / period;
+  float turn = angle + look->texture_angle, c = toy_cos(turn) / period, s = toy_sin(turn) / period;
   struct toy_frame frame = {0, 0, c, s, -s, c, period};
   if (mirror) {
     frame.u_x = -frame.u_x;

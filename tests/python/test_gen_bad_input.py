@@ -450,6 +450,8 @@ USAGE = [
     ("a negated number", ["--no-seed"], ["'--no-seed'", "--help"]),
     ("a template without cut", ["--template", "224"], ["--template: '224' is not SIZE:CUT"]),
     ("a cut beyond the template", ["--template", "64:224"], ["--template: '64:224'", "CUT < SIZE"]),
+    ("an uneven template", ["--template", "225:63"], ["--template 225:63", "multiples of 32"]),
+    ("an uneven cut", ["--template", "224:65"], ["--template 224:65", "multiples of 32"]),
     ("a huge template", ["--template", "99999999999:5"], ["--template: '99999999999:5'"]),
     ("jigsaws in words", ["--jigsaws", "many"], ["--jigsaws: 'many' is neither auto nor a number"]),
     ("negative jigsaws", ["--jigsaws", "-1"], ["--jigsaws: '-1'"]),

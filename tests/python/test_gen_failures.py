@@ -163,5 +163,41 @@ class Unwritable(support.ToolTest):
         self.assertIn(str(folder / "b.png"), self.succeed(*self.input, "--out", out, "--preview", folder / "b.png").stderr)
 
 
+class Toy(support.ToolTest):
+    def test_what_others_have_made_stays(self):
+        for made in "images/000001.jpg", "annotations/instances.json", "notes.txt":
+            folder = support.scratch()
+            (folder / made).parent.mkdir(exist_ok=True)
+            (folder / made).write_text("mine")
+            for more in [], ["--overwrite"], ["--dry-run"]:
+                with self.subTest(made=made, more=more):
+                    if more == ["--dry-run"]:
+                        self.succeed("--toy", 3, "--out", folder, *more)
+                    else:
+                        words = [folder, "not empty", "choose another folder"]
+                        self.refuse("--toy", 3, "--out", folder, *more, words=words)
+                    self.assertEqual([(path.name, path.read_text()) for path in support.files(folder)], [(made.split("/")[-1], "mine")])
+
+    def test_dry_run_writes_nothing(self):
+        out = support.scratch() / "toy"
+        self.assertIn("3 scenes", self.succeed("--toy", 3, "--out", out, "--dry-run").stderr)
+        self.assertFalse(out.exists())
+
+    def test_the_same_command_goes_on(self):
+        out = support.scratch() / "toy"
+        self.succeed("--toy", 6, "--out", out)
+        expected, before = support.digest(out), support.status(out)
+        self.succeed("--toy", 6, "--out", out)
+        self.assertEqual(support.status(out), before)
+        (out / "DONE").unlink()
+        (out / "images" / "000002.jpg").unlink()
+        self.succeed("--toy", 6, "--out", out)
+        self.assert_same_store(out, expected)
+        self.refuse("--toy", 7, "--out", out, words=["--toy 6", "--toy 7", "--overwrite"])
+        self.refuse("--toy", 6, "--seed", 1, "--out", out, words=["--seed 0", "--seed 1"])
+        self.succeed("--toy", 3, "--out", out, "--overwrite")
+        self.assertEqual(len(list((out / "images").iterdir())), 3)
+
+
 if __name__ == "__main__":
     support.main()
