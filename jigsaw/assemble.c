@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const jig_fit_names[] = {"pad", "warp", "resize", NULL};
+
 static const enum jig_group region_groups[JIG_REGIONS] = {JIG_SQUARE, JIG_WIDE, JIG_TALL, JIG_SQUARE};
 
 int jig_template_parse(const char *text, struct jig_template *template, struct error *error) {

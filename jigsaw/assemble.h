@@ -33,6 +33,8 @@ enum jig_fit {
   JIG_FIT_RESIZE, /* comparison: scaled to the largest size that fits, aspect kept, padded */
 };
 
+extern const char *const jig_fit_names[]; /* NULL-terminated */
+
 struct jig_template {
   int size, cut; /* 0 < cut < size <= 4096 */
 };

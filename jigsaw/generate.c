@@ -135,34 +135,6 @@ static int32_t label_of(const struct generation *work, const struct jig_sample *
   return work->options->background ? (int32_t)work->dataset->category_count : -1;
 }
 
-/* KEY.json: what docs/FORMATS.md lists. */
-static int describe_sample(const struct generation *work, const struct dataset_image *image,
-                           const struct jig_sample *sample, const struct jig_record *record, struct buffer *text,
-                           struct error *error) {
-  text->size = 0;
-  const struct dataset_category *category = sample->category >= 0 ? &work->dataset->categories[sample->category] : NULL;
-  if (buffer_printf(text, error, "{\"label\":%d,\"category\":", record->label)) return -1;
-  if (buffer_json_string(text, category ? category->name : "background", error)) return -1;
-  if (category && buffer_printf(text, error, ",\"category_id\":%lld,\"annotation_id\":%lld", (long long)category->id,
-                                (long long)record->annotation_id)) {
-    return -1;
-  }
-  if (image->set > 0 && buffer_printf(text, error, ",\"set\":%d", image->set)) return -1;
-  if (buffer_printf(text, error, ",\"group\":\"%c\",\"image_id\":%lld,\"file_name\":", jig_group_letters[record->group],
-                    (long long)image->id) ||
-      buffer_json_string(text, image->file_name, error) ||
-      buffer_printf(text, error, ",\"source\":[%d,%d,%d,%d],\"rect\":[%d,%d,%d,%d],\"orientation\":%d",
-                    record->source[0], record->source[1], record->source[2], record->source[3], record->inner[0],
-                    record->inner[1], record->inner[2], record->inner[3], record->orientation)) {
-    return -1;
-  }
-  if (category && buffer_printf(text, error, ",\"bbox\":[%.9g,%.9g,%.9g,%.9g]", record->box[0], record->box[1],
-                                record->box[2], record->box[3])) {
-    return -1;
-  }
-  return buffer_append(text, "}", 1, error);
-}
-
 static struct jig_record make_record(const struct generation *work, const struct jig_extractor *extractor,
                                      int64_t image, size_t number, const struct jig_crop *crop) {
   const struct jig_sample *sample = &extractor->samples.items[number];
@@ -197,12 +169,14 @@ static int add_sample(void *context, const struct jig_extractor *extractor, size
   struct jig_record *record = &draft->records[draft->head.record_count];
   *record = make_record(work, extractor, draft->image, number, crop);
   const struct dataset_image *entry = &work->dataset->images[draft->image];
-  if (describe_sample(work, entry, &extractor->samples.items[number], record, text, error)) return -1;
+  int32_t category = extractor->samples.items[number].category;
+  const struct dataset_category *named = category >= 0 ? &work->dataset->categories[category] : NULL;
+  if (jig_describe_sample(record, named, entry->file_name, text, error)) return -1;
   char name[64];
   uint64_t ignored;
-  snprintf(name, sizeof name, "%09lld_%04zu.jpg", (long long)draft->image, number);
+  snprintf(name, sizeof name, JIG_KEY ".jpg", (long long)draft->image, number);
   if (shard_add(&draft->shard, name, crop->bytes, crop->size, &record->offset, error)) return -1;
-  snprintf(name, sizeof name, "%09lld_%04zu.json", (long long)draft->image, number);
+  snprintf(name, sizeof name, JIG_KEY ".json", (long long)draft->image, number);
   if (shard_add(&draft->shard, name, text->data, text->size, &ignored, error)) return -1;
   draft->head.record_count++;
   return 0;

@@ -49,6 +49,17 @@ int jig_dry_run(const struct dataset *dataset, const struct jig_generate_options
 int jig_write_shards(const struct dataset *dataset, const struct jig_generate_options *options, const char *folder,
                      struct progress *progress, struct error *error);
 
+#define JIG_KEY "%09lld_%04zu" /* of a sample: the image's position, the sample's within the image */
+
+/* Replaces `text` by the sample's KEY.json; `category` is NULL for background. */
+int jig_describe_sample(const struct jig_record *record, const struct dataset_category *category, const char *file_name,
+                        struct buffer *text, struct error *error);
+
+/* What dataset.json says of the first `shards` shards in FOLDER, made from them, from the categories and the hash of
+ * `dataset`, and from the options that are recorded (borrowed; NULL: none). Fills `totals`; NULL is failure. */
+cJSON *jig_describe_store(const struct dataset *dataset, bool background, const char *folder, int64_t shards,
+                          const cJSON *recorded, struct jig_totals *totals, struct error *error);
+
 /* Writes FOLDER/dataset.json from the shards, and broken.txt if there are broken images; `options` is recorded in it
  * (borrowed). Fills `totals`. */
 int jig_write_dataset_json(const struct dataset *dataset, const struct jig_generate_options *options,
@@ -60,13 +71,25 @@ int jig_write_jigsaws(const struct jig_store *store, const struct jig_generate_o
                       struct progress *progress, int64_t *written, struct error *error);
 int64_t jig_jigsaw_count(const struct jig_store *store, const struct jig_generate_options *options);
 
+/* The hash of the annotations that jig_write_jigsaws would write. */
+int jig_hash_jigsaws(const struct jig_store *store, const struct jig_generate_options *options, XXH128_hash_t *hash,
+                     struct error *error);
+
+/* The options of jigsaws as dataset.json records them. */
+int jig_recorded_options(const cJSON *recorded, struct jig_generate_options *options, struct error *error);
+
 /* Runs of items that one task does at once and that share a shard or a folder: a function of `items` alone. */
 int64_t jig_run_length(int64_t items);
 int64_t jig_run_count(int64_t items);
 
-/* Verifies a finished store: shards against checksums, tar members against the index, every crop decodes, every jigsaw
- * image decodes and is annotated. `report` gets a line for each thing checked. */
+/* Verifies a finished store: shards against checksums, tar members against the index to the byte, every crop decodes;
+ * dataset.json, broken.txt and the jigsaws' annotations are what the shards and the recorded options make; every jigsaw
+ * is what they draw. `report` gets a line for each thing checked. */
 int jig_check(const char *folder, int workers, struct progress *progress, FILE *report, struct error *error);
+
+/* The part of it that is about written jigsaws; `recorded`: the options in dataset.json. */
+int jig_check_jigsaws(const struct jig_store *store, const cJSON *recorded, const char *folder, int workers,
+                      struct progress *progress, FILE *report, struct error *error);
 
 /* Whether jig_preview can write such a sheet there; asked before the work that it shows. */
 int jig_preview_check(const struct jig_template *template, int count, const char *path, struct error *error);

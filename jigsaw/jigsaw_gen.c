@@ -32,7 +32,6 @@ static const char *const froms[] = {"any", "same", NULL};
 static const char *const sizes[] = {"positives", "uniform", NULL};
 static const char *const ious[] = {"box", "crop", NULL};
 static const char *const crowds[] = {"avoid", "ignore", "use", NULL};
-static const char *const fits[] = {"pad", "warp", "resize", NULL};
 
 /* What the output does not depend on, or what is recorded by content (the annotations). */
 static const char *const not_identity[] = {
@@ -101,7 +100,7 @@ static void make_options(struct arguments *a) {
       {OPTION_TEXT, "jigsaws", &a->jigsaws, "N|auto", "images of the written data set; auto: one epoch, 0: none", 0, 0,
        NULL},
       {OPTION_TEXT, "template", &a->template, "SIZE:CUT", "the canvas and where both its axes are cut", 0, 0, NULL},
-      {OPTION_CHOICE, "fit", &j->fit, NULL, "samples in their regions; pad is the paper's", 0, 0, fits},
+      {OPTION_CHOICE, "fit", &j->fit, NULL, "samples in their regions; pad is the paper's", 0, 0, jig_fit_names},
       {OPTION_REAL, "scale-low", &j->scale_low, "X", "smallest random scale", 0.05, 16, NULL},
       {OPTION_REAL, "scale-high", &j->scale_high, "X", "largest", 0.05, 16, NULL},
       {OPTION_REAL, "flip", &j->flip, "P", "probability of mirroring", 0, 1, NULL},
@@ -418,6 +417,22 @@ static int finish_store(const struct arguments *a, const struct dataset *dataset
   return result;
 }
 
+/* What was left out of a finished store does not come in by itself. */
+static void print_complete(const struct arguments *a, const struct jig_store *store) {
+  int64_t broken = 0;
+  for (int64_t i = 0; i < jig_store_shard_count(store); i++) {
+    broken += jig_store_head(store, i)->images_broken;
+  }
+  if (broken == 0) {
+    line_print(stderr, "%s is complete already; --check verifies it", a->out);
+  } else {
+    line_print(stderr,
+               "%s is complete already, without %lld broken images that broken.txt there lists; when they are mended, "
+               "--overwrite begins anew",
+               a->out, (long long)broken);
+  }
+}
+
 static int generate(struct arguments *a, const struct dataset *dataset, struct error *error) {
   struct run run;
   struct progress progress;
@@ -427,8 +442,8 @@ static int generate(struct arguments *a, const struct dataset *dataset, struct e
   int result = check_preview(a, error);
   if (result == 0 && run.finished) {
     struct jig_store *store;
-    if (!a->quiet) line_print(stderr, "%s is complete already; --check verifies it", a->out);
     result = jig_store_open(&store, a->out, error);
+    if (result == 0 && !a->quiet) print_complete(a, store);
     if (result == 0) result = write_preview(a, store, error);
     if (result == 0 && a->preview && !a->quiet) line_print(stderr, "preview in %s", a->preview);
     jig_store_close(store);

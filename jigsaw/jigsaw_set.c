@@ -162,21 +162,45 @@ static int write_tiles(struct file_writer *file, const struct jigsaw_set *set, s
   return 0;
 }
 
+static int write_document(struct file_writer *file, const struct jigsaw_set *set, struct error *error) {
+  return file_printf(file, error,
+                     "{\"info\":{\"description\":\"Jigsaws: four samples an image, one annotation a tile\"},"
+                     "\n\"categories\":[") ||
+                 write_categories(file, set->assembler.store, error) || file_printf(file, error, "],\n\"images\":[") ||
+                 write_image_entries(file, set, error) || file_printf(file, error, "],\n\"annotations\":[") ||
+                 write_tiles(file, set, error) || file_printf(file, error, "]}\n")
+             ? -1
+             : 0;
+}
+
 static int write_annotations(const struct jigsaw_set *set, const char *folder, struct error *error) {
   char path[PATH_SIZE];
   struct file_writer file;
   if (path_format(path, error, "%s/jigsaws/annotations/instances.json", folder)) return -1;
   if (file_create(&file, path, error)) return -1;
-  if (file_printf(&file, error,
-                  "{\"info\":{\"description\":\"Jigsaws: four samples an image, one annotation a tile\"},"
-                  "\n\"categories\":[") ||
-      write_categories(&file, set->assembler.store, error) || file_printf(&file, error, "],\n\"images\":[") ||
-      write_image_entries(&file, set, error) || file_printf(&file, error, "],\n\"annotations\":[") ||
-      write_tiles(&file, set, error) || file_printf(&file, error, "]}\n")) {
+  if (write_document(&file, set, error)) {
     file_abandon(&file);
     return -1;
   }
   return file_commit(&file, error);
+}
+
+static int set_open(struct jigsaw_set *set, const struct jig_store *store, const struct jig_generate_options *options,
+                    struct error *error) {
+  *set = (struct jigsaw_set){.options = options, .count = jig_jigsaw_count(store, options)};
+  set->run = jig_run_length(set->count);
+  return jig_assembler_init(&set->assembler, store, &options->assemble, error);
+}
+
+int jig_hash_jigsaws(const struct jig_store *store, const struct jig_generate_options *options, XXH128_hash_t *hash,
+                     struct error *error) {
+  struct jigsaw_set set;
+  struct file_writer file;
+  if (set_open(&set, store, options, error) || file_create_nowhere(&file, error)) return -1;
+  int result = write_document(&file, &set, error);
+  *hash = file_hash(&file);
+  file_abandon(&file);
+  return result;
 }
 
 int64_t jig_jigsaw_count(const struct jig_store *store, const struct jig_generate_options *options) {
@@ -185,17 +209,17 @@ int64_t jig_jigsaw_count(const struct jig_store *store, const struct jig_generat
 
 int jig_write_jigsaws(const struct jig_store *store, const struct jig_generate_options *options, const char *folder,
                       struct progress *progress, int64_t *written, struct error *error) {
-  struct jigsaw_set set = {.options = options, .progress = progress, .count = jig_jigsaw_count(store, options)};
+  struct jigsaw_set set;
   char images[PATH_SIZE], annotations[PATH_SIZE];
   *written = 0;
+  if (set_open(&set, store, options, error)) return -1;
   if (set.count == 0) return 0;
-  if (jig_assembler_init(&set.assembler, store, &options->assemble, error)) return -1;
+  set.progress = progress;
   if (path_format(images, error, "%s/jigsaws/images", folder) ||
       path_format(annotations, error, "%s/jigsaws/annotations", folder)) {
     return -1;
   }
   set.folder = images;
-  set.run = jig_run_length(set.count);
   set.workers = calloc((size_t)options->workers, sizeof *set.workers);
   int result = set.workers ? 0 : error_memory(error, (size_t)options->workers * sizeof *set.workers);
   if (result == 0) result = directory_create(images, error);

@@ -62,76 +62,137 @@ static cJSON *hash_json(XXH128_hash_t hash) {
   return cJSON_CreateString(hex);
 }
 
+static cJSON *number(int64_t value) {
+  return cJSON_CreateNumber((double)value);
+}
+
+/* What is put into a container that could not be made fails, too: memory is out either way. */
+static int add_group(cJSON *container, const char *name, cJSON **group, struct error *error) {
+  *group = cJSON_CreateObject();
+  return json_add(container, name, *group, error);
+}
+
+static int add_shard_entry(cJSON *list, const char *name, const struct file_map *index, struct error *error) {
+  const struct jig_index_head *head = (const struct jig_index_head *)(const void *)index->data;
+  cJSON *shard;
+  return add_group(list, NULL, &shard, error) || json_add(shard, "file", cJSON_CreateString(name), error) ||
+         json_add(shard, "samples", number((int64_t)head->record_count), error) ||
+         json_add(shard, "bytes", number((int64_t)head->shard_size), error) ||
+         json_add(shard, "xxh128", hash_json((XXH128_hash_t){head->shard_hash[0], head->shard_hash[1]}), error) ||
+         json_add(shard, "index_xxh128", hash_json(XXH3_128bits(index->data, index->size)), error);
+}
+
 /* One shard's line in dataset.json, and its numbers into the totals. */
-static int take_shard(const char *folder, int64_t number, struct jig_totals *totals, XXH3_state_t *images, cJSON *list,
+static int take_shard(const char *folder, int64_t shard, struct jig_totals *totals, XXH3_state_t *images, cJSON *list,
                       struct error *error) {
   char name[64], path[PATH_SIZE];
   struct file_map index;
-  snprintf(name, sizeof name, "shards/%06lld.tar", (long long)number);
-  if (path_format(path, error, "%s/shards/%06lld.idx", folder, (long long)number)) return -1;
+  snprintf(name, sizeof name, "shards/%06lld.tar", (long long)shard);
+  if (path_format(path, error, "%s/shards/%06lld.idx", folder, (long long)shard)) return -1;
   if (file_map_open(&index, path, error)) return -1;
   int result = jig_index_check(index.data, index.size, path, error);
   if (result == 0 && (result = add_shard(totals, &index, error))) error_context(error, "%s", path);
+  if (result == 0) result = add_shard_entry(list, name, &index, error) ? -1 : 0;
   if (result == 0) {
     const struct jig_index_head *head = (const struct jig_index_head *)(const void *)index.data;
-    cJSON *shard = cJSON_CreateObject();
-    cJSON_AddStringToObject(shard, "file", name);
-    cJSON_AddNumberToObject(shard, "samples", (double)head->record_count);
-    cJSON_AddNumberToObject(shard, "bytes", (double)head->shard_size);
-    cJSON_AddItemToObject(shard, "xxh128", hash_json((XXH128_hash_t){head->shard_hash[0], head->shard_hash[1]}));
-    cJSON_AddItemToObject(shard, "index_xxh128", hash_json(XXH3_128bits(index.data, index.size)));
-    if (!cJSON_AddItemToArray(list, shard)) result = error_memory(error, 0);
     XXH3_128bits_update(images, head->source_hash, sizeof head->source_hash);
   }
   file_map_close(&index);
   return result;
 }
 
-static cJSON *groups_json(const int64_t groups[JIG_GROUPS]) {
-  cJSON *object = cJSON_CreateObject();
+static int add_groups(cJSON *container, const char *name, const int64_t groups[JIG_GROUPS], struct error *error) {
+  cJSON *object;
+  if (add_group(container, name, &object, error)) return -1;
   for (int group = 0; group < JIG_GROUPS; group++) {
     char letter[2] = {jig_group_letters[group], '\0'};
-    cJSON_AddNumberToObject(object, letter, (double)groups[group]);
+    if (json_add(object, letter, number(groups[group]), error)) return -1;
   }
-  return object;
+  return 0;
 }
 
-static cJSON *categories_json(const struct dataset *dataset, const struct jig_totals *totals) {
-  cJSON *list = cJSON_CreateArray();
+static int add_categories(cJSON *json, const struct dataset *dataset, const struct jig_totals *totals,
+                          struct error *error) {
+  cJSON *list = cJSON_CreateArray(), *category;
+  if (json_add(json, "categories", list, error)) return -1;
   for (int64_t i = 0; i < dataset->category_count; i++) {
-    cJSON *category = cJSON_CreateObject();
-    cJSON_AddNumberToObject(category, "label", (double)i);
-    cJSON_AddNumberToObject(category, "id", (double)dataset->categories[i].id);
-    cJSON_AddStringToObject(category, "name", dataset->categories[i].name);
-    cJSON_AddItemToObject(category, "samples", groups_json(totals->labels[i]));
-    cJSON_AddItemToArray(list, category);
+    if (add_group(list, NULL, &category, error) || json_add(category, "label", number(i), error) ||
+        json_add(category, "id", number(dataset->categories[i].id), error) ||
+        json_add(category, "name", cJSON_CreateString(dataset->categories[i].name), error) ||
+        add_groups(category, "samples", totals->labels[i], error)) {
+      return -1;
+    }
   }
-  return list;
+  return 0;
 }
 
-static cJSON *boxes_json(const struct jig_sample_counts *counts) {
-  cJSON *object = cJSON_CreateObject(), *dropped = cJSON_AddObjectToObject(object, "dropped");
-  cJSON_AddNumberToObject(object, "annotated", (double)counts->boxes);
-  cJSON_AddNumberToObject(object, "positives", (double)counts->positives);
-  cJSON_AddNumberToObject(object, "clipped", (double)counts->clipped);
+static int add_boxes(cJSON *json, const struct jig_sample_counts *counts, struct error *error) {
+  cJSON *boxes, *dropped;
+  if (add_group(json, "boxes", &boxes, error) || add_group(boxes, "dropped", &dropped, error)) return -1;
   for (int i = 0; i < JIG_DROPS; i++) {
-    cJSON_AddNumberToObject(dropped, jig_drop_names[i], (double)counts->dropped[i]);
+    if (json_add(dropped, jig_drop_names[i], number(counts->dropped[i]), error)) return -1;
   }
-  cJSON_AddNumberToObject(object, "negatives", (double)counts->negatives);
-  cJSON_AddNumberToObject(object, "negatives_given_up", (double)counts->negatives_given_up);
-  cJSON_AddNumberToObject(object, "negatives_made_up", (double)counts->negatives_made_up);
-  return object;
+  return json_add(boxes, "annotated", number(counts->boxes), error) ||
+                 json_add(boxes, "positives", number(counts->positives), error) ||
+                 json_add(boxes, "clipped", number(counts->clipped), error) ||
+                 json_add(boxes, "negatives", number(counts->negatives), error) ||
+                 json_add(boxes, "negatives_made_up", number(counts->negatives_made_up), error) ||
+                 json_add(boxes, "negatives_given_up", number(counts->negatives_given_up), error)
+             ? -1
+             : 0;
 }
 
-static cJSON *images_json(const struct jig_totals *totals) {
-  cJSON *object = cJSON_CreateObject();
-  cJSON_AddNumberToObject(object, "annotated", (double)totals->images);
-  cJSON_AddNumberToObject(object, "broken", (double)totals->images_broken);
-  cJSON_AddNumberToObject(object, "with_orientation", (double)totals->images_turned);
-  cJSON_AddNumberToObject(object, "taken_upright", (double)totals->images_upright);
-  cJSON_AddNumberToObject(object, "without_samples", (double)totals->images_without_samples);
-  cJSON_AddNumberToObject(object, "bytes", (double)totals->image_bytes);
-  return object;
+static int add_images(cJSON *json, const struct jig_totals *totals, struct error *error) {
+  cJSON *images;
+  return add_group(json, "images", &images, error) || json_add(images, "annotated", number(totals->images), error) ||
+                 json_add(images, "broken", number(totals->images_broken), error) ||
+                 json_add(images, "with_orientation", number(totals->images_turned), error) ||
+                 json_add(images, "taken_upright", number(totals->images_upright), error) ||
+                 json_add(images, "without_samples", number(totals->images_without_samples), error) ||
+                 json_add(images, "bytes", number(totals->image_bytes), error)
+             ? -1
+             : 0;
+}
+
+static int add_all(cJSON *json, const struct dataset *dataset, bool background, const struct jig_totals *totals,
+                   const cJSON *recorded, XXH128_hash_t images, struct error *error) {
+  bool labelled = background && totals->counts.negatives > 0;
+  return json_add(json, "format", cJSON_CreateString("jigsaw sample store 2"), error) ||
+                 add_categories(json, dataset, totals, error) ||
+                 json_add(json, "background_label", labelled ? number(dataset->category_count) : cJSON_CreateNull(),
+                          error) ||
+                 json_add(json, "samples", number(totals->samples), error) ||
+                 add_groups(json, "groups", totals->groups, error) || add_boxes(json, &totals->counts, error) ||
+                 add_images(json, totals, error) ||
+                 json_add(json, "options", recorded ? cJSON_Duplicate(recorded, true) : cJSON_CreateNull(), error) ||
+                 json_add(json, "annotations_xxh128", hash_json(dataset->hash), error) ||
+                 json_add(json, "images_xxh128", hash_json(images), error)
+             ? -1
+             : 0;
+}
+
+cJSON *jig_describe_store(const struct dataset *dataset, bool background, const char *folder, int64_t shards,
+                          const cJSON *recorded, struct jig_totals *totals, struct error *error) {
+  if (jig_totals_init(totals, dataset, error)) return NULL;
+  XXH3_state_t *images = XXH3_createState();
+  cJSON *json = cJSON_CreateObject(), *list = cJSON_CreateArray();
+  int result = images ? 0 : error_memory(error, 0);
+  if (images) XXH3_128bits_reset(images);
+  for (int64_t i = 0; result == 0 && i < shards; i++) {
+    result = take_shard(folder, i, totals, images, list, error);
+  }
+  if (result == 0) {
+    result = add_all(json, dataset, background, totals, recorded, XXH3_128bits_digest(images), error);
+  }
+  if (result == 0) {
+    result = json_add(json, "shards", list, error);
+  } else {
+    cJSON_Delete(list);
+  }
+  XXH3_freeState(images);
+  if (result == 0) return json;
+  cJSON_Delete(json);
+  return NULL;
 }
 
 /* FOLDER/broken.txt, when there is anything to list; what an attempt left there that gave up is gone then. */
@@ -144,37 +205,12 @@ static int write_broken(const char *folder, const struct buffer *broken, struct 
 
 int jig_write_dataset_json(const struct dataset *dataset, const struct jig_generate_options *options,
                            const char *folder, const cJSON *recorded, struct jig_totals *totals, struct error *error) {
-  if (jig_totals_init(totals, dataset, error)) return -1;
-  XXH3_state_t *images = XXH3_createState();
-  cJSON *json = cJSON_CreateObject(), *shards = cJSON_CreateArray();
-  int result = images && json && shards ? 0 : error_memory(error, 0);
-  if (images) XXH3_128bits_reset(images);
-  int64_t count = jig_run_count(dataset->image_count);
-  for (int64_t i = 0; result == 0 && i < count; i++) {
-    result = take_shard(folder, i, totals, images, shards, error);
-  }
-  if (result == 0) result = write_broken(folder, &totals->broken, error);
-  if (result == 0) {
-    bool background = options->background && totals->counts.negatives > 0;
-    cJSON_AddStringToObject(json, "format", "jigsaw sample store 2");
-    cJSON_AddItemToObject(json, "categories", categories_json(dataset, totals));
-    cJSON_AddItemToObject(json, "background_label",
-                          background ? cJSON_CreateNumber((double)dataset->category_count) : cJSON_CreateNull());
-    cJSON_AddNumberToObject(json, "samples", (double)totals->samples);
-    cJSON_AddItemToObject(json, "groups", groups_json(totals->groups));
-    cJSON_AddItemToObject(json, "boxes", boxes_json(&totals->counts));
-    cJSON_AddItemToObject(json, "images", images_json(totals));
-    cJSON_AddItemToObject(json, "options", cJSON_Duplicate(recorded, true));
-    cJSON_AddItemToObject(json, "annotations_xxh128", hash_json(dataset->hash));
-    cJSON_AddItemToObject(json, "images_xxh128", hash_json(XXH3_128bits_digest(images)));
-    cJSON_AddItemToObject(json, "shards", shards);
-    shards = NULL;
-    char path[PATH_SIZE];
-    result = path_format(path, error, "%s/dataset.json", folder);
-    if (result == 0) result = file_write_json(path, json, error);
-  }
-  cJSON_Delete(shards);
+  char path[PATH_SIZE];
+  int64_t shards = jig_run_count(dataset->image_count);
+  cJSON *json = jig_describe_store(dataset, options->background, folder, shards, recorded, totals, error);
+  int result = json ? write_broken(folder, &totals->broken, error) : -1;
+  if (result == 0) result = path_format(path, error, "%s/dataset.json", folder);
+  if (result == 0) result = file_write_json(path, json, error);
   cJSON_Delete(json);
-  XXH3_freeState(images);
   return result;
 }

@@ -23,6 +23,28 @@ static inline void write_bytes(const char *path, const void *bytes, size_t size)
   assert_int_equal(fclose(file), 0);
 }
 
+/* What jigsaw-gen records of its options, as far as --check asks. */
+static inline cJSON *recorded_options(const struct dataset *dataset, const struct jig_generate_options *options) {
+  const struct jig_assemble_options *assemble = &options->assemble;
+  char template[32], jigsaws[32] = "auto", hash[33];
+  snprintf(template, sizeof template, "%d:%d", assemble->template.size, assemble->template.cut);
+  if (options->jigsaws >= 0) snprintf(jigsaws, sizeof jigsaws, "%lld", (long long)options->jigsaws);
+  hash_hex(dataset->hash, hash);
+  cJSON *recorded = cJSON_CreateObject();
+  assert_true(cJSON_AddNumberToObject(recorded, "seed", (double)assemble->seed) &&
+              cJSON_AddStringToObject(recorded, "template", template) &&
+              cJSON_AddStringToObject(recorded, "fit", jig_fit_names[assemble->fit]) &&
+              cJSON_AddStringToObject(recorded, "jigsaws", jigsaws) &&
+              cJSON_AddStringToObject(recorded, "annotations-xxh128", hash) &&
+              cJSON_AddNumberToObject(recorded, "scale-low", assemble->scale_low) &&
+              cJSON_AddNumberToObject(recorded, "scale-high", assemble->scale_high) &&
+              cJSON_AddNumberToObject(recorded, "flip", assemble->flip) &&
+              cJSON_AddNumberToObject(recorded, "repeat-max", assemble->repeat_max) &&
+              cJSON_AddNumberToObject(recorded, "jigsaw-quality", (double)options->jigsaw_quality) &&
+              cJSON_AddBoolToObject(recorded, "background", options->background));
+  return recorded;
+}
+
 static inline void write_store(const struct dataset *dataset, const struct jig_generate_options *options,
                                const char *folder) {
   struct progress progress;
@@ -32,7 +54,12 @@ static inline void write_store(const struct dataset *dataset, const struct jig_g
   progress_start(&progress, NULL, "sampling", "img", dataset->image_count);
   assert_ok(jig_write_shards(dataset, options, folder, &progress, &error), error);
   assert_int_equal(progress.done, dataset->image_count);
-  assert_ok(jig_write_dataset_json(dataset, options, folder, NULL, &totals, &error), error);
+  cJSON *record = cJSON_CreateObject(), *recorded = recorded_options(dataset, options);
+  assert_ok(jig_write_dataset_json(dataset, options, folder, recorded, &totals, &error), error);
+  assert_ok(json_add(record, "options", recorded, &error), error);
+  assert_ok(path_format(path, &error, "%s/run.json", folder), error);
+  assert_ok(file_write_json(path, record, &error), error);
+  cJSON_Delete(record);
   jig_totals_free(&totals);
   assert_ok(path_format(path, &error, "%s/DONE", folder), error);
   write_bytes(path, "", 0);

@@ -282,7 +282,8 @@ static void test_index(void **state) {
   change_index *const NOTICED[] = {other_offset, other_label, other_place, huge_rectangle};
   for (size_t i = 0; i < COUNT_OF(NOTICED); i++) {
     try_index(damage, NOTICED[i], true, false, "index_xxh128");
-    try_index(damage, NOTICED[i], true, true, i == 0 ? "not where the index says" : "not what the index says");
+    try_index(damage, NOTICED[i], true, true,
+              i == 0 ? "not where the index says" : "not what the index and dataset.json say");
   }
   restore(damage);
 }
@@ -420,6 +421,174 @@ static void test_random_json(void **state) {
   restore(damage);
 }
 
+/* ---- whatever is changed is found ---- */
+
+static void change_leaf(cJSON *leaf) {
+  if (cJSON_IsNumber(leaf)) {
+    cJSON_SetNumberHelper(leaf, leaf->valuedouble + 1);
+  } else if (cJSON_IsString(leaf)) {
+    leaf->valuestring[0] ^= 1;
+  } else if (cJSON_IsBool(leaf)) {
+    leaf->type ^= cJSON_True | cJSON_False;
+  } else {
+    leaf->type = cJSON_True;
+  }
+}
+
+/* Changes leaf number `number`, counted through the document; false when there are fewer. Of the many categories only
+ * the first is gone through. */
+static bool change_number(cJSON *item, int *number) {
+  if (!cJSON_IsArray(item) && !cJSON_IsObject(item)) {
+    if ((*number)-- > 0) return false;
+    change_leaf(item);
+    return true;
+  }
+  bool categories = item->string && !strcmp(item->string, "categories");
+  for (cJSON *child = item->child; child; child = categories ? NULL : child->next) {
+    if (change_number(child, number)) return true;
+  }
+  return false;
+}
+
+static void test_every_leaf_counts(void **state) {
+  struct damage *damage = *state;
+  struct error error;
+  char run[128];
+  int changed = 0;
+  snprintf(run, sizeof run, "%s/run.json", damage->store);
+  for (int i = 0; i < 2; i++) { /* dataset.json, and the options in run.json */
+    const char *path = i ? run : damage->json;
+    for (int number = 0;; number++, changed++) {
+      cJSON *json, *original;
+      assert_ok(file_read_json(path, &json, &error), error);
+      original = cJSON_Duplicate(json, true);
+      int left = number;
+      bool found = change_number(json, &left);
+      if (found) {
+        char *text = cJSON_Print(json);
+        write_bytes(path, text, strlen(text));
+        if (check_store(damage->store, &error) == 0) fail_msg("leaf %d of %s can be changed:\n%s", number, path, text);
+        cJSON_free(text);
+      }
+      char *text = cJSON_Print(original);
+      write_bytes(path, text, strlen(text));
+      cJSON_free(text);
+      cJSON_Delete(json);
+      cJSON_Delete(original);
+      if (!found) break;
+    }
+  }
+  assert_true(changed > 50);
+  restore(damage);
+}
+
+/* The shard with other bytes, and every checksum that follows from them as it should be. */
+static void seal(const struct damage *damage, const struct buffer *tar) {
+  struct jig_generate_options options = store_options(0);
+  struct dataset dataset;
+  struct jig_totals totals;
+  struct error error;
+  struct buffer index = {0};
+  cJSON *json;
+  char scenes[128];
+  XXH128_hash_t hash = XXH3_128bits(tar->data, tar->size);
+  assert_ok(buffer_append(&index, damage->index_bytes.data, damage->index_bytes.size, &error), error);
+  struct jig_index_head *head = (struct jig_index_head *)(void *)index.data;
+  head->shard_hash[0] = hash.low64;
+  head->shard_hash[1] = hash.high64;
+  write_bytes(damage->tar, tar->data, tar->size);
+  write_bytes(damage->index, index.data, index.size);
+  snprintf(scenes, sizeof scenes, "%s/scenes", damage->folder);
+  assert_ok(dataset_load(&dataset, scenes, NULL, NULL, &error), error);
+  assert_ok(file_read_json(damage->json, &json, &error), error);
+  const cJSON *recorded = cJSON_GetObjectItemCaseSensitive(json, "options");
+  assert_ok(jig_write_dataset_json(&dataset, &options, damage->store, recorded, &totals, &error), error);
+  jig_totals_free(&totals);
+  cJSON_Delete(json);
+  dataset_free(&dataset);
+  buffer_free(&index);
+}
+
+static void test_every_field_of_a_sample_counts(void **state) {
+  struct damage *damage = *state;
+  static const char *const FIELDS[] = {
+      "\"label\":",    "\"category\":\"", "\"category_id\":", "\"annotation_id\":", "\"group\":\"",
+      "\"image_id\":", "\"source\":[",    "\"rect\":[",       "\"orientation\":",   "\"bbox\":["};
+  struct error error;
+  struct buffer tar = {0};
+  for (size_t i = 0; i < COUNT_OF(FIELDS); i++) {
+    tar.size = 0;
+    assert_ok(buffer_append(&tar, damage->tar_bytes.data, damage->tar_bytes.size, &error), error);
+    if (i == 0) {
+      seal(damage, &tar); /* the same bytes: sealed, they are whole again */
+      assert_ok(check_store(damage->store, &error), error);
+    }
+    uint8_t *field = memmem(tar.data, tar.size, FIELDS[i], strlen(FIELDS[i]));
+    assert_non_null(field);
+    field[strlen(FIELDS[i])] ^= 1;
+    seal(damage, &tar);
+    check_fails(damage, "member");
+  }
+  buffer_free(&tar);
+  restore(damage);
+}
+
+static int allocations_left;
+
+static void *scarce_malloc(size_t size) {
+  return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+/* Out of memory at every single allocation: an error of the machine, and never half a document. */
+static void test_scarce_memory(void **state) {
+  struct damage *damage = *state;
+  struct jig_generate_options options = store_options(0);
+  struct dataset dataset;
+  struct error error = {0};
+  cJSON *json;
+  cJSON_Hooks hooks = {.malloc_fn = scarce_malloc, .free_fn = free};
+  char scenes[128];
+  snprintf(scenes, sizeof scenes, "%s/scenes", damage->folder);
+  assert_ok(dataset_load(&dataset, scenes, NULL, NULL, &error), error);
+  assert_ok(file_read_json(damage->json, &json, &error), error);
+  const cJSON *recorded = cJSON_GetObjectItemCaseSensitive(json, "options");
+  int result = -1, failures = 0;
+  assert_int_equal(unlink(damage->json), 0);
+  cJSON_InitHooks(&hooks);
+  while (result != 0) {
+    struct jig_totals totals;
+    allocations_left = failures;
+    result = jig_write_dataset_json(&dataset, &options, damage->store, recorded, &totals, &error);
+    jig_totals_free(&totals);
+    if (result == 0) break;
+    assert_true(error.machine && !file_exists(damage->json));
+    failures++;
+  }
+  cJSON_InitHooks(NULL);
+  assert_true(failures > 300);
+  struct buffer written = {0};
+  assert_ok(file_read(&written, damage->json, &error), error);
+  assert_int_equal(written.size, damage->json_bytes.size);
+  assert_memory_equal(written.data, damage->json_bytes.data, written.size);
+  buffer_free(&written);
+  cJSON_Delete(json);
+  dataset_free(&dataset);
+  restore(damage);
+}
+
+static void test_swapped_jigsaws(void **state) {
+  struct damage *damage = *state;
+  char paths[3][160];
+  snprintf(paths[0], sizeof paths[0], "%s/jigsaws/images/0000/00000000.jpg", damage->store);
+  snprintf(paths[1], sizeof paths[1], "%s/jigsaws/images/0000/00000002.jpg", damage->store);
+  snprintf(paths[2], sizeof paths[2], "%s/aside", damage->store);
+  for (int i = 0; i < 2; i++) { /* and back */
+    if (i == 1) check_fails(damage, "is not the jigsaw that the samples make");
+    assert_int_equal(rename(paths[0], paths[2]) | rename(paths[1], paths[0]) | rename(paths[2], paths[1]), 0);
+  }
+  restore(damage);
+}
+
 /* ---- the jigsaws beside it ---- */
 
 static void test_jigsaws(void **state) {
@@ -447,11 +616,19 @@ static void test_jigsaws(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_missing_files), cmocka_unit_test(test_truncated_files),
-      cmocka_unit_test(test_index),         cmocka_unit_test(test_random_index),
-      cmocka_unit_test(test_shard_bytes),   cmocka_unit_test(test_resume_on_damaged_index),
-      cmocka_unit_test(test_json),          cmocka_unit_test(test_random_json),
+      cmocka_unit_test(test_missing_files),
+      cmocka_unit_test(test_truncated_files),
+      cmocka_unit_test(test_index),
+      cmocka_unit_test(test_random_index),
+      cmocka_unit_test(test_shard_bytes),
+      cmocka_unit_test(test_resume_on_damaged_index),
+      cmocka_unit_test(test_json),
+      cmocka_unit_test(test_random_json),
       cmocka_unit_test(test_jigsaws),
+      cmocka_unit_test(test_every_leaf_counts),
+      cmocka_unit_test(test_swapped_jigsaws),
+      cmocka_unit_test(test_scarce_memory),
+      cmocka_unit_test(test_every_field_of_a_sample_counts),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -157,6 +157,7 @@ int file_create(struct file_writer *writer, const char *path, struct error *erro
 
 /* The same where a folder is not ours alone: the temporary takes a name that nothing has (PATH.0.tmp, ...). */
 int file_create_beside(struct file_writer *writer, const char *path, struct error *error);
+int file_create_nowhere(struct file_writer *writer, struct error *error); /* keeps but size and hash; abandon it */
 int file_write(struct file_writer *writer, const void *bytes, size_t size, struct error *error);
 int file_printf(struct file_writer *writer, struct error *error, const char *format, ...) PRINTF_LIKE(3, 4);
 int file_commit(struct file_writer *writer, struct error *error); /* also when it fails the writer is closed */
@@ -181,6 +182,11 @@ int file_write_all(const char *path, const void *bytes, size_t size, struct erro
 int file_write_beside(const char *path, const void *bytes, size_t size, struct error *error);
 int file_write_json(const char *path, const cJSON *json, struct error *error); /* indented, final newline */
 int file_read_json(const char *path, cJSON **json, struct error *error);       /* free with cJSON_Delete */
+
+/* Puts `item` (owned, also on failure; NULL: memory was out when it was made) into an object or, without name, an
+ * array.
+ */
+int json_add(cJSON *container, const char *name, cJSON *item, struct error *error);
 
 bool file_exists(const char *path);
 int file_remove_tree(const char *path, struct error *error); /* a missing path is success */

@@ -143,7 +143,12 @@ int file_create_beside(struct file_writer *writer, const char *path, struct erro
   return create_failed(writer, error);
 }
 
+int file_create_nowhere(struct file_writer *writer, struct error *error) {
+  return writer_open(writer, "", error);
+}
+
 static int write_fully(const struct file_writer *writer, const uint8_t *bytes, size_t size, struct error *error) {
+  if (writer->fd < 0) return 0;
   while (size > 0) {
     ssize_t put = write(writer->fd, bytes, size);
     if (put < 0 && errno == EINTR) continue;
@@ -214,8 +219,8 @@ int file_commit(struct file_writer *writer, struct error *error) {
 }
 
 void file_abandon(struct file_writer *writer) {
-  if (!writer->temporary) return;
-  unlink(writer->temporary);
+  if (!writer->path) return;
+  if (writer->temporary) unlink(writer->temporary);
   writer_close(writer);
 }
 
@@ -284,6 +289,13 @@ int file_write_json(const char *path, const cJSON *json, struct error *error) {
   free(line);
   cJSON_free(text);
   return result;
+}
+
+int json_add(cJSON *container, const char *name, cJSON *item, struct error *error) {
+  bool added = item && (name ? cJSON_AddItemToObject(container, name, item) : cJSON_AddItemToArray(container, item));
+  if (added) return 0;
+  cJSON_Delete(item);
+  return error_memory(error, 0);
 }
 
 int file_read_json(const char *path, cJSON **json, struct error *error) {

@@ -237,6 +237,8 @@ class Broken(Sampling):
         self.assertIn(f"and {len(self.gone) - 20} more", done.stdout)
         self.assertEqual(self.lines(self.out / "broken.txt"), [str(self.images / name) for name in self.gone])
         self.assertIn("is whole", self.succeed("--check", self.out).stdout)
+        again = self.succeed(*self.arguments("--max-bad", 100)).stderr
+        self.assertIn(f"complete already, without {len(self.gone)} broken images that broken.txt there lists", again)
 
     def test_no_list_when_nothing_is_broken(self):
         self.spoil()
