@@ -140,6 +140,104 @@ static void test_missing_and_unwritable(void **state) {
   assert_int_equal(file_map_open(&map, "/tmp", &error), -1);
 }
 
+static void test_harmless_text(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *tame;
+  } TEXTS[] = {
+      {"plain \xC3\xA9 \xE2\x82\xAC \xF0\x9F\xA7\xA9", "plain \xC3\xA9 \xE2\x82\xAC \xF0\x9F\xA7\xA9"},
+      {"a\nb\tc\x1B[31m\x7F", "a?b?c?[31m?"},
+      {"\xC2\x80\xC2\x9B\xC2\xA0", "??\xC2\xA0"},                            /* C1, and what comes next */
+      {"\xE2\x80\xAE\xE2\x81\xA6\xD8\x9C\xE2\x80\x8F\xE2\x80\xA8", "?????"}, /* turning, and a line separator */
+      {"\xE2\x80\xAF\xE2\x81\xA5", "\xE2\x80\xAF\xE2\x81\xA5"},              /* their neighbours */
+      {"\xFF\x80\xC3", "???"},                                               /* no UTF-8 */
+      {"\x9B", "?"},
+      {"", ""},
+  };
+  for (size_t i = 0; i < COUNT_OF(TEXTS); i++) {
+    char text[64];
+    struct error error;
+    strcpy(text, TEXTS[i].text);
+    text_tame(text);
+    assert_string_equal(text, TEXTS[i].tame);
+    error_set(&error, "%s", TEXTS[i].text);
+    assert_string_equal(error.message, TEXTS[i].tame);
+  }
+  assert_int_equal(utf8_harmless("x", 0), 0);
+  assert_int_equal(utf8_harmless("\xE2\x82\xAC", 2), 0);
+  assert_int_equal(utf8_harmless("\xE2\x82\xAC", 3), 3);
+}
+
+/* Going back, within what is pending and beyond it, leaves the bytes and the hash of what stays. */
+static void test_rewind(void **state) {
+  (void)state;
+  struct rng rng;
+  char folder[64], path[96];
+  struct error error = {0};
+  test_scratch(folder);
+  snprintf(path, sizeof path, "%s/file", folder);
+  rng_init(&rng, seed, RNG_TEST, 7, 0);
+  for (int round = 0; round < 40; round++) {
+    struct file_writer writer;
+    struct file_mark mark = {0};
+    struct buffer expected = {0}, found = {0};
+    assert_ok(file_create(&writer, path, &error), error);
+    for (int step = 0; step < 12; step++) {
+      size_t before = expected.size, size = rng_below(&rng, rng_below(&rng, 2) ? 1000 : 600000);
+      uint8_t *bytes = malloc(size + 1);
+      assert_non_null(bytes);
+      memset(bytes, (int)rng_below(&rng, 256), size);
+      assert_ok(file_mark_set(&mark, &writer, &error), error);
+      assert_ok(file_write(&writer, bytes, size, &error), error);
+      assert_ok(buffer_append(&expected, bytes, size, &error), error);
+      if (rng_below(&rng, 2)) {
+        assert_ok(file_rewind(&writer, &mark, &error), error);
+        expected.size = before;
+      }
+      free(bytes);
+    }
+    XXH128_hash_t hash = file_hash(&writer), plain = XXH3_128bits(expected.data, expected.size);
+    assert_int_equal(writer.size, expected.size);
+    assert_true(XXH128_isEqual(hash, plain));
+    assert_ok(file_commit(&writer, &error), error);
+    assert_ok(file_read(&found, path, &error), error);
+    assert_int_equal(found.size, expected.size);
+    assert_memory_equal(found.data, expected.data, found.size);
+    file_mark_free(&mark);
+    buffer_free(&expected);
+    buffer_free(&found);
+  }
+  test_scratch_remove(folder);
+}
+
+static void test_switch(void **state) {
+  (void)state;
+  static const struct {
+    const char *words[4];
+    int value;
+  } CASES[] = {
+      {{"t", "--turn"}, 1},         {{"t", "--turn", "--other"}, 1}, {{"t", "--no-turn"}, 2},
+      {{"t", "--turn", "auto"}, 0}, {{"t", "--turn=off"}, 2},        {{"t", "--turn", "on"}, 1},
+      {{"t", "--turn", "7"}, -1},   {{"t", "--turn=yes"}, -1},
+  };
+  for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+    int turn = 0, count = 0;
+    bool other = false;
+    const struct option table[] = {
+        {OPTION_SWITCH, "turn", &turn, NULL, "turn", 0, 0, option_switch},
+        {OPTION_FLAG, "other", &other, NULL, "other", 0, 0, NULL},
+    };
+    char *words[5] = {0};
+    struct error error;
+    for (; count < 4 && CASES[i].words[count]; count++) {
+      words[count] = (char *)(uintptr_t)CASES[i].words[count];
+    }
+    enum options_result result = options_parse(table, COUNT_OF(table), count, words, &error);
+    assert_int_equal(result, CASES[i].value < 0 ? OPTIONS_ERROR : OPTIONS_OK);
+    if (CASES[i].value >= 0) assert_int_equal(turn, CASES[i].value);
+  }
+}
+
 /* What the machine did says nothing about a file's content; what is missing does. */
 static void test_whose_error(void **state) {
   (void)state;
@@ -316,6 +414,9 @@ int main(void) {
       cmocka_unit_test(test_file_is_whole_or_absent),
       cmocka_unit_test(test_missing_and_unwritable),
       cmocka_unit_test(test_whose_error),
+      cmocka_unit_test(test_harmless_text),
+      cmocka_unit_test(test_rewind),
+      cmocka_unit_test(test_switch),
       cmocka_unit_test(test_folders),
       cmocka_unit_test(test_parallel),
       cmocka_unit_test(test_options),

@@ -87,6 +87,11 @@ int stdout_close(struct error *error) {
     lost = true;
     code = errno;
   }
-  errno = code ? code : EIO;
-  return lost ? error_system(error, "standard output: not all could be written") : 0;
+  static const char what[] = "standard output: not all could be written";
+  if (!lost) return 0;
+  errno = code;
+  if (code) return error_system(error, "%s", what);
+  error_set(error, "%s", what); /* it was lost earlier, and why is not known any more */
+  error->machine = true;
+  return -1;
 }

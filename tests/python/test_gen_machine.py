@@ -146,7 +146,7 @@ class OddFiles(support.ToolTest):
                         command = [support.BIN / tool, *map(str, arguments)]
                         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
                         self.assertEqual(done.returncode, 1, done.stderr)
-                        self.assertIn("standard output: not all could be written: No space left", done.stderr)
+                        self.assertIn("standard output: not all could be written", done.stderr)
         closed = lambda: os.close(1)
         done = subprocess.run([support.BIN / "jigsaw-gen", "--version"], preexec_fn=closed, stderr=subprocess.PIPE, text=True)
         self.assertEqual(done.returncode, 1)
