@@ -20,13 +20,15 @@ struct arguments {
 };
 
 static const char *const norms[] = {"auto", "bn", "frozen", "gn", "none", NULL};
-static const enum nn_norm norm_kinds[] = {NN_NORM_NONE, NN_NORM_BATCH, NN_NORM_FROZEN, NN_NORM_GROUP, NN_NORM_NONE};
+static const int norm_kinds[] = {OPTION_AUTO, NN_NORM_BATCH, NN_NORM_FROZEN, NN_NORM_GROUP, NN_NORM_NONE};
 static const char *const schedules[] = {"cosine", "step", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
 
 /* What the weights do not depend on, or what is recorded by content. */
-static const char *const not_identity[] = {"data",    "init",   "out",       "workers", "threads",         "log-every",
-                                           "profile", "export", "overwrite", "quiet",   "checkpoint-every"};
+static const char *const not_identity[] = {
+    "data",    "init",   "out",       "workers", "threads",          "log-every",
+    "profile", "export", "overwrite", "quiet",   "checkpoint-every", "checkpoint-minutes",
+    "max-bad"};
 
 static const char usage[] = "usage: jigsaw-pretrain --data DIR --out RUN [option ...]\n"
                             "       jigsaw-pretrain --out RUN --export LAYOUT\n"
@@ -63,11 +65,14 @@ static void make_options(struct arguments *a) {
       {OPTION_TEXT, "init", &o->init, "FILE", "begin with these weights (safetensors, torchvision's names)", 0, 0,
        NULL},
       {OPTION_FLAG, "init-partial", &o->init_partial, NULL, "also when some of them do not fit", 0, 0, NULL},
+      {OPTION_REAL, "max-bad", &o->max_bad, "PERCENT", "broken pictures that are left out before giving up", 0, 100,
+       NULL},
       {OPTION_TEXT, "export", &a->export, "LAYOUT", "also for: torchvision, timm, detectron2, mmdetection", 0, 0, NULL},
       {OPTION_FLAG, "overwrite", &a->overwrite, NULL, "begin anew where RUN holds a run of other options", 0, 0, NULL},
       {OPTION_SECTION, "Network and objective", NULL, NULL, NULL, 0, 0, NULL},
       {OPTION_TEXT, "arch", &o->arch, "NAME", "resnet18 ... resnet152, resnext50_32x4d, ..., vgg16_bn", 0, 0, NULL},
-      {OPTION_CHOICE, "norm", &a->norm, NULL, "norm layers; auto: as the network is known", 0, 0, norms},
+      {OPTION_CHOICE, "norm", &a->norm, NULL, "norm layers; auto: as the network is known; none: of vggNN", 0, 0,
+       norms},
       {OPTION_FLAG, "zero-init-residual", &o->zero_init_residual, NULL, "last norm of each block begins at 0", 0, 0,
        NULL},
       {OPTION_CHOICE, "objective", &a->objective, NULL, "what is learnt; erf is the paper's", 0, 0, objective_names},
@@ -77,19 +82,20 @@ static void make_options(struct arguments *a) {
       {OPTION_INT, "erf-images", &o->erf_images, "N", "images that are measured with", 1, 4096, NULL},
       {OPTION_FLAG, "probe", &o->probe, NULL, "freeze the backbone, learn the classifier: a linear probe", 0, 0, NULL},
       {OPTION_SECTION, "Training", NULL, NULL, NULL, 0, 0, NULL},
-      {OPTION_INT, "iterations", &o->iterations, "N", "steps; 0: by epochs", 0, 1e12, NULL},
-      {OPTION_REAL, "epochs", &o->epochs, "E", "passes over the data", 1e-6, 1e9, NULL},
+      {OPTION_AUTO_INT, "iterations", &o->iterations, "N", "steps; auto: by epochs", 1, 1e12, NULL},
+      {OPTION_REAL, "epochs", &o->epochs, "E", "times as many images as the data has, held-out ones too", 1e-6, 1e9,
+       NULL},
       {OPTION_INT, "batch", &a->batch, "N", "images a step", 1, 65536, NULL},
-      {OPTION_REAL, "lr", &o->lr, "X", "learning rate; 0: 0.8 for 512 images, in proportion", 0, 1e6, NULL},
-      {OPTION_REAL, "lr-start", &o->lr_start, "X", "where warm-up begins; 0: a quarter of --lr", 0, 1e6, NULL},
-      {OPTION_INT, "warmup", &o->warmup, "N", "iterations of it; -1: 1 in 51, the paper's share", -1, 1e12, NULL},
+      {OPTION_AUTO_REAL, "lr", &o->lr, "X", "learning rate; auto: 0.8 for 512 images, in proportion", 0, 1e6, NULL},
+      {OPTION_AUTO_REAL, "lr-start", &o->lr_start, "X", "where warm-up begins; auto: a quarter of --lr", 0, 1e6, NULL},
+      {OPTION_AUTO_INT, "warmup", &o->warmup, "N", "iterations of it; auto: 1 in 51, the paper's share", 0, 1e12, NULL},
       {OPTION_CHOICE, "schedule", &a->schedule, NULL, "of the learning rate after warm-up", 0, 0, schedules},
       {OPTION_TEXT, "lr-steps", &o->lr_steps, "P,P", "parts of the run after which it falls to a tenth", 0, 0, NULL},
       {OPTION_REAL, "momentum", &o->sgd.momentum, "X", "of SGD", 0, 0.9999, NULL},
       {OPTION_FLAG, "nesterov", &o->sgd.nesterov, NULL, "Nesterov's momentum", 0, 0, NULL},
       {OPTION_REAL, "weight-decay", &o->sgd.weight_decay, "X", "not on norms and biases", 0, 1, NULL},
       {OPTION_FLAG, "decay-all", &o->sgd.decay_all, NULL, "on norms and biases, too", 0, 0, NULL},
-      {OPTION_REAL, "clip", &o->sgd.clip, "X", "largest norm of the gradient; 0: any", 0, 1e12, NULL},
+      {OPTION_REAL, "clip", &o->sgd.clip, "X", "largest norm of the gradient; 0: no limit", 0, 1e12, NULL},
       {OPTION_INT, "seed", &a->seed, "N", "of all random numbers", 0, 9e15, NULL},
       {OPTION_SECTION, "Jigsaws", NULL, NULL, NULL, 0, 0, NULL},
       {OPTION_TEXT, "template", &a->template, "SIZE:CUT", "the canvas and where both its axes are cut", 0, 0, NULL},
@@ -99,17 +105,21 @@ static void make_options(struct arguments *a) {
       {OPTION_REAL, "repeat-max", &j->repeat_max, "N", "uses of a sample per epoch before others help its group", 0.1,
        1e9, NULL},
       {OPTION_SECTION, "Looking", NULL, NULL, NULL, 0, 0, NULL},
-      {OPTION_REAL, "held-out", &o->held_out, "P", "part of the data that is not trained with", 0, 0.9, NULL},
+      {OPTION_AUTO_REAL, "held-out", &o->held_out, "P", "part not trained with; auto: 0.05, or 0 where data are few", 0,
+       0.9, NULL},
       {OPTION_INT, "held-out-images", &o->held_out_images, "N", "of it looked at each time, at most", 1, 1e9, NULL},
-      {OPTION_INT, "evaluate-every", &o->evaluate_every, "N", "iterations; 0: ten times a run", 0, 1e12, NULL},
-      {OPTION_INT, "checkpoint-every", &o->checkpoint_every, "N", "iterations", 1, 1e12, NULL},
-      {OPTION_INT, "log-every", &o->log_every, "N", "iterations", 1, 1e12, NULL},
+      {OPTION_AUTO_INT, "evaluate-every", &o->evaluate_every, "N", "iterations; auto: ten times a run; 0: never", 0,
+       1e12, NULL},
+      {OPTION_INT, "checkpoint-every", &o->checkpoint_every, "N", "iterations; 0: by time only", 0, 1e12, NULL},
+      {OPTION_REAL, "checkpoint-minutes", &o->checkpoint_minutes, "M", "at most so long without one; 0: any time", 0,
+       1e6, NULL},
+      {OPTION_INT, "log-every", &o->log_every, "N", "iterations; 0: never", 0, 1e12, NULL},
       {OPTION_FLAG, "profile", &o->profile, NULL, "time every layer; the table goes to RUN/profile.txt", 0, 0, NULL},
       {OPTION_SECTION, "Running", NULL, NULL, NULL, 0, 0, NULL},
       {OPTION_TEXT, "device", &o->device, "NAME", "cpu, or ref: slow, plain loops", 0, 0, NULL},
       {OPTION_CHOICE, "precision", &a->precision, NULL, "of activations", 0, 0, precisions},
-      {OPTION_INT, "threads", &a->threads, "N", "that compute; 0: one per processor", 0, 1024, NULL},
-      {OPTION_INT, "workers", &a->workers, "N", "that make batches; 0: two", 0, 1024, NULL},
+      {OPTION_AUTO_INT, "threads", &a->threads, "N", "that compute; auto: one per processor", 1, 1024, NULL},
+      {OPTION_AUTO_INT, "workers", &a->workers, "N", "that make batches; auto: two", 1, 1024, NULL},
       {OPTION_FLAG, "quiet", &a->quiet, NULL, "no progress", 0, 0, NULL},
   };
   _Static_assert(COUNT_OF(options) <= OPTION_COUNT, "raise OPTION_COUNT");
@@ -119,7 +129,12 @@ static void make_options(struct arguments *a) {
 
 static struct arguments default_arguments(void) {
   struct pretrain_options options = pretrain_defaults();
-  return (struct arguments){.batch = options.batch, .precision = 1, .template = "224:64", .options = options};
+  return (struct arguments){.batch = options.batch,
+                            .precision = 1,
+                            .threads = options.threads,
+                            .workers = options.workers,
+                            .template = "224:64",
+                            .options = options};
 }
 
 static int parse_layout(const char *name, enum weights_layout *layout, struct error *error) {

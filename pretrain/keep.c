@@ -99,6 +99,7 @@ int trainer_save(struct trainer *t) {
   if (result == 0 && !(notes = make_notes(t))) result = error_memory(t->error, 0);
   if (result == 0) result = directory_create(folder, t->error);
   if (result == 0) result = checkpoint_save(folder, &t->params, &checkpoint, notes, CHECKPOINTS_KEPT, t->error);
+  if (result == 0) t->saved = clock_seconds();
   cJSON_Delete(notes);
   return result;
 }
@@ -207,7 +208,8 @@ static int add_facts(struct trainer *t, const char *backbone_hash) {
       {"warmup", (double)o->warmup},
       {"images_seen", images},
       {"samples_seen", images * per_image},
-      {"epochs", images / (double)source_epoch_length(t->training)},
+      {"epochs", images / (double)trainer_epoch(t)},
+      {"images_broken", (double)t->broken.count},
       {"classes", source_classes(t->training)},
       {"parameters", (double)nn_params_trainable(&t->params)},
       {"threads", t->device.threads},
@@ -226,11 +228,16 @@ static int add_facts(struct trainer *t, const char *backbone_hash) {
              : 0;
 }
 
+int trainer_draw(const struct trainer *t) {
+  char title[256];
+  snprintf(title, sizeof title, "%s, %s", t->options.arch, objective_names[t->options.objective]);
+  return journal_draw(t->options.out, title, t->error);
+}
+
 int trainer_finish(struct trainer *t) {
-  char hex[33], title[256];
+  char hex[33];
   const struct pretrain_options *o = &t->options;
-  snprintf(title, sizeof title, "%s, %s", o->arch, objective_names[o->objective]);
-  if (write_backbone(t, hex) || journal_draw(o->out, title, t->error)) return -1;
+  if (write_backbone(t, hex) || trainer_draw(t)) return -1;
   if (add_facts(t, hex) || record(t) || run_finish(&t->run, t->error)) return -1;
   if (o->chatter) fprintf(o->chatter, "backbone in %s/backbone.safetensors\n", o->out);
   return 0;

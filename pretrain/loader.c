@@ -140,16 +140,11 @@ static int start_workers(struct loader *loader, struct error *error) {
 
 /* ---- opening and closing ----------------------------------------------------------------------------------------- */
 
-static int check_options(const struct source *source, const struct loader_options *options, struct error *error) {
+static int check_options(const struct loader_options *options, struct error *error) {
   if (options->batch < 1 || options->workers < 1 || options->ahead < 1 || options->ahead > 1024 ||
       options->first_iteration < 0 || options->first_iteration > INT64_MAX / 2 / options->batch) {
     return error_set(error, "loader: batch %d, workers %d, ahead %d, first iteration %lld: out of range",
                      options->batch, options->workers, options->ahead, (long long)options->first_iteration);
-  }
-  int64_t length = source_epoch_length(source);
-  if (source_part(source) == SOURCE_TRAINING && options->batch > length) {
-    return error_set(error, "a batch of %d is larger than the data: an epoch has %lld images; choose a smaller batch",
-                     options->batch, (long long)length);
   }
   return 0;
 }
@@ -185,7 +180,7 @@ static int allocate(struct loader *loader, struct error *error) {
 int loader_open(struct loader **loader, const struct source *source, const struct loader_options *options,
                 struct error *error) {
   *loader = NULL;
-  if (check_options(source, options, error)) return -1;
+  if (check_options(options, error)) return -1;
   struct loader *opened = calloc(1, sizeof *opened);
   if (!opened) return error_memory(error, sizeof *opened);
   opened->source = source;

@@ -29,8 +29,8 @@ struct loader_batch {
 
 struct loader;
 
-/* Starts the threads. The source must outlive the loader. Fails when a batch is larger than an epoch of training data;
- * a held-out part may be smaller than a batch, and begins again. */
+/* Starts the threads. The source must outlive the loader. Where an epoch is smaller than a batch, the next begins
+ * within it. */
 int loader_open(struct loader **loader, const struct source *source, const struct loader_options *options,
                 struct error *error);
 

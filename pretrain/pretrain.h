@@ -5,7 +5,8 @@
  *   RUN/log.jsonl, loss.svg, tensorboard/   pretrain/journal.h
  *   RUN/erf/000005000.png      the receptive fields of the regions' centre cells (erf/erf.h)
  *   RUN/erf/region-0.png ...   the last ones, one by one
- *   RUN/run.json, RUN/DONE     core/base: what was asked for, and what it cost
+ *   RUN/broken.txt             pictures that were left out as damaged, if any: a number of ours, the path, the reason
+ *   RUN/run.json, RUN/DONE     core/base: what was asked for, what each attempt ran on, and what it cost
  *
  * A run can be killed at any moment and goes on when it is asked for again: from the last checkpoint, to the same bits.
  */
@@ -20,22 +21,23 @@
 #include "pretrain/objective.h"
 #include "pretrain/source.h"
 
+/* OPTION_AUTO, or NaN, is "not chosen": pretrain() does, from the data and the other options. */
 struct pretrain_options {
   const char *data, *out;
   enum objective_kind objective;
   const char *arch;
-  enum nn_norm norm;
+  int norm; /* enum nn_norm; OPTION_AUTO: as the network is known */
   bool zero_init_residual;
   const char *init;  /* weights to begin with; NULL: random ones */
   bool init_partial; /* what does not fit is left at its random values instead of failing */
   bool probe;        /* the backbone is frozen, norms included: only the classifier learns */
   uint64_t seed;
 
-  int64_t iterations; /* 0: by epochs */
-  double epochs;
+  int64_t iterations; /* OPTION_AUTO: by epochs */
+  double epochs;      /* one is as many images as the data has, those that are held out included */
   int batch;
-  double lr, lr_start; /* 0: in proportion to the batch, 0.8 and 0.2 at 512 */
-  int64_t warmup;      /* iterations; -1: 1250 / 64000 of all */
+  double lr, lr_start; /* NaN: in proportion to the batch, 0.8 at 512; a quarter of lr */
+  int64_t warmup;      /* iterations; OPTION_AUTO: 1250 / 64000 of all */
   enum nn_schedule_kind schedule;
   const char *lr_steps; /* "0.6,0.9": where steps fall, as parts of all iterations */
   struct nn_sgd_options sgd;
@@ -43,14 +45,17 @@ struct pretrain_options {
   int64_t erf_every; /* iterations; 0: never; or OPTION_AUTO */
   int64_t erf_images;
 
-  double held_out;                                     /* share of the data */
-  int64_t held_out_images;                             /* at most so many are looked at */
-  int64_t evaluate_every, checkpoint_every, log_every; /* iterations; 0: tenths of the run, 1000, 50 */
+  double max_bad;                      /* percent of the pictures that may be broken; they are left out */
+  double held_out;                     /* share of the data; NaN: 0.05, or 0 where too little is there to divide */
+  int64_t held_out_images;             /* at most so many are looked at */
+  int64_t evaluate_every;              /* iterations; 0: never; OPTION_AUTO: a tenth of the run */
+  int64_t checkpoint_every, log_every; /* iterations; 0: never */
+  double checkpoint_minutes;           /* at most so long without a checkpoint; 0: as long as it takes */
   struct jig_assemble_options assemble;
 
   const char *device;
   enum nn_dtype precision;
-  int threads, workers;
+  int threads, workers; /* OPTION_AUTO: one for each processor; two */
   bool profile;
   const volatile sig_atomic_t *stop; /* becomes non-zero when the run shall be left for later; NULL: never */
   volatile sig_atomic_t *watched; /* becomes non-zero when the run begins to look at `stop`; before, ending the process

@@ -6,6 +6,7 @@
 #include "pretrain/trainer.h"
 
 enum { STRIDE = 32 /* of C5 */ };
+static const double HELD_OUT = 0.05;
 
 /* What a run leaves in its folder, and what beginning anew takes away. */
 static const char *const products[] = {"backbone.safetensors",
@@ -19,41 +20,70 @@ static const char *const products[] = {"backbone.safetensors",
                                        "tensorboard",
                                        "erf",
                                        "profile.txt",
+                                       "broken.txt",
                                        NULL};
 
 struct pretrain_options pretrain_defaults(void) {
   return (struct pretrain_options){
       .arch = "resnet50",
-      .norm = NN_NORM_NONE,
+      .norm = OPTION_AUTO,
+      .iterations = OPTION_AUTO,
       .epochs = 139, /* of COCO's 235,840 jigsaws: the paper's 64,000 iterations of 512 */
       .batch = 32,
-      .warmup = -1,
+      .lr = NAN,
+      .lr_start = NAN,
+      .warmup = OPTION_AUTO,
       .lr_steps = "0.6,0.9",
       .sgd = {.momentum = 0.9, .weight_decay = 1e-4},
       .tau = 0.7,
       .erf_every = OPTION_AUTO,
       .erf_images = 32,
-      .held_out = 0.05,
+      .max_bad = 1,
+      .held_out = NAN,
       .held_out_images = 512,
+      .evaluate_every = OPTION_AUTO,
       .checkpoint_every = 1000,
+      .checkpoint_minutes = 10,
       .log_every = 50,
       .assemble = jig_assemble_defaults(),
       .device = "cpu",
       .precision = NN_BF16,
+      .threads = OPTION_AUTO,
+      .workers = OPTION_AUTO,
   };
 }
 
 /* ---- data -------------------------------------------------------------------------------------------------------- */
 
-static int open_sources(struct trainer *t) {
+static int worker_count(const struct pretrain_options *options) {
+  if (options->workers != OPTION_AUTO) return options->workers;
+  return processor_count() < 2 ? 1 : 2;
+}
+
+static int open_parts(struct trainer *t, double held_out) {
   const struct pretrain_options *o = &t->options;
-  struct source_options options = {
-      .seed = o->seed, .assemble = o->assemble, .held_out = o->held_out, .workers = o->workers > 0 ? o->workers : 2};
+  struct source_options options = {.seed = o->seed,
+                                   .assemble = o->assemble,
+                                   .held_out = held_out,
+                                   .workers = worker_count(o),
+                                   .left_out = t->broken.keys,
+                                   .left_out_count = t->broken.count};
   bool classify = o->objective == OBJECTIVE_CLASSIFY;
   options.assemble.seed = o->seed;
+  source_close(t->training);
+  source_close(t->held_out);
+  t->training = t->held_out = NULL;
+  t->options.held_out = held_out;
   if (source_open(&t->training, o->data, classify, SOURCE_TRAINING, &options, t->error)) return -1;
-  if (o->held_out <= 0) return 0;
+  if (held_out <= 0) return 0;
   return source_open(&t->held_out, o->data, classify, SOURCE_HELD_OUT, &options, t->error);
+}
+
+/* Where nobody has chosen and the data cannot be divided, all is trained with. */
+static int open_sources(struct trainer *t) {
+  if (!isnan(t->given->held_out)) return open_parts(t, t->given->held_out);
+  if (open_parts(t, HELD_OUT) == 0) return 0;
+  return t->error->machine ? -1 : open_parts(t, 0);
 }
 
 static int open_objective(struct trainer *t) {
@@ -124,24 +154,36 @@ static int64_t choose_erf_every(const struct trainer *t) {
   return every > 1 ? every : 1;
 }
 
-static int resolve(struct trainer *t) {
+int64_t trainer_epoch(const struct trainer *t) {
+  return source_epoch_length(t->training) + (t->held_out ? source_epoch_length(t->held_out) : 0);
+}
+
+static void resolve_schedule(struct trainer *t) {
   struct pretrain_options *o = &t->options;
-  double scale = o->batch / 512.0;
-  int64_t epoch = source_epoch_length(t->training);
-  if (o->batch > epoch) {
-    return error_set(t->error, "--batch %d is larger than the data: %s has %lld images an epoch", o->batch, o->data,
-                     (long long)epoch);
-  }
-  if (o->iterations == 0) o->iterations = (int64_t)ceil(o->epochs * (double)epoch / o->batch);
-  if (o->lr <= 0) o->lr = 0.8 * scale;
-  if (o->lr_start <= 0) o->lr_start = o->lr / 4;
-  if (o->warmup < 0) o->warmup = (o->iterations * 1250 + 32000) / 64000;
-  if (o->erf_every == OPTION_AUTO) o->erf_every = choose_erf_every(t);
-  if (o->evaluate_every == 0) o->evaluate_every = (o->iterations + 9) / 10;
-  if (o->workers <= 0) o->workers = processor_count() < 2 ? 1 : 2;
-  if (o->norm == NN_NORM_NONE && backbone_default_norm(o->arch, &o->norm, t->error)) return -1;
+  if (o->iterations == OPTION_AUTO) o->iterations = (int64_t)ceil(o->epochs * (double)trainer_epoch(t) / o->batch);
+  if (isnan(o->lr)) o->lr = 0.8 * o->batch / 512;
+  if (isnan(o->lr_start)) o->lr_start = o->lr / 4;
+  if (o->warmup == OPTION_AUTO) o->warmup = (o->iterations * 1250 + 32000) / 64000;
   t->schedule = (struct nn_schedule){
       .kind = o->schedule, .start = o->lr_start, .base = o->lr, .warmup = o->warmup, .iterations = o->iterations};
+}
+
+/* Every option that follows from the data; again when they have changed. */
+static int resolve(struct trainer *t) {
+  struct pretrain_options *o = &t->options;
+  double held_out = o->held_out;
+  const struct source *looked_at = t->held_out ? t->held_out : t->training;
+  enum nn_norm norm;
+  *o = *t->given;
+  o->held_out = held_out;
+  resolve_schedule(t);
+  if (o->evaluate_every == OPTION_AUTO) o->evaluate_every = (o->iterations + 9) / 10;
+  if (o->erf_images > source_epoch_length(looked_at)) o->erf_images = source_epoch_length(looked_at);
+  if (o->erf_every == OPTION_AUTO) o->erf_every = choose_erf_every(t);
+  o->workers = worker_count(o);
+  if (o->threads == OPTION_AUTO) o->threads = processor_count();
+  if (backbone_default_norm(o->arch, &norm, t->error)) return -1;
+  if (o->norm == OPTION_AUTO) o->norm = (int)norm;
   if (o->schedule == NN_SCHEDULE_STEP && parse_steps(t)) return -1;
   return nn_schedule_check(&t->schedule, t->error);
 }
@@ -151,12 +193,14 @@ static int resolve(struct trainer *t) {
 static int build(struct trainer *t) {
   const struct pretrain_options *o = &t->options;
   const char *classifier = backbone_classifier(o->arch);
-  enum nn_norm norm = o->probe && o->norm == NN_NORM_BATCH ? NN_NORM_FROZEN : o->norm;
+  enum nn_norm norm = o->probe && o->norm == NN_NORM_BATCH ? NN_NORM_FROZEN : (enum nn_norm)o->norm;
   struct nn_graph *const graphs[] = {t->network, t->features};
   for (size_t i = 0; i < COUNT_OF(graphs); i++) {
     struct backbone backbone;
     int images = nn_input(graphs[i], "images", NN_ACTIVATION, 3);
-    if (backbone_build(graphs[i], images, o->arch, norm, o->zero_init_residual, &backbone, t->error)) return -1;
+    if (backbone_build(graphs[i], images, o->arch, norm, o->zero_init_residual, &backbone, t->error)) {
+      return error_context(t->error, "--norm");
+    }
     nn_output(graphs[i], backbone.stages[5], "features");
     if (i == 0 && o->probe) nn_params_freeze(&t->params, "");
     if (i == 0 && objective_build(&t->objective, graphs[i], backbone.stages[5], classifier, t->error)) return -1;
@@ -192,17 +236,30 @@ static int compile(struct trainer *t, bool training, struct nn_program **program
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
+static int open_device(struct trainer *t) {
+  const struct pretrain_options *o = &t->options;
+  if (nn_device_open(&t->device, o->device, o->threads, t->error)) return -1;
+  if (nn_device_supports(&t->device, o->precision, t->error) == 0) return 0;
+  struct error said = *t->error;
+  return error_set(t->error, "--precision %s: %s (--precision f32)", nn_dtype_name(o->precision), said.message);
+}
+
 int trainer_open(struct trainer *t) {
   t->options = *t->given;
   const struct pretrain_options *o = &t->options;
-  if (open_sources(t) || resolve(t) || open_objective(t)) return -1;
-  if (nn_device_open(&t->device, o->device, o->threads, t->error)) return -1;
-  if (nn_device_supports(&t->device, o->precision, t->error)) return -1;
+  if (trainer_read_broken(t) || open_sources(t)) return -1;
+  if (t->broken.count > 0 && !trainer_same_data(t)) { /* the list is of other data */
+    trainer_forget_broken(t);
+    if (open_sources(t)) return -1;
+  }
+  if (resolve(t) || open_objective(t) || open_device(t)) return -1;
   nn_params_init(&t->params);
   nn_workspace_init(&t->workspace, &t->device);
   if (open_model(t) || compile(t, true, &t->step)) return -1;
   t->facts_of_step = nn_program_facts(t->step);
   if (t->held_out && compile(t, false, &t->judge)) return -1;
+  if (!trainer_same_data(t) && trainer_find_broken(t)) return -1;
+  if (t->broken.found > 0 && (open_sources(t) || resolve(t))) return -1;
   return o->erf_every > 0 ? load_erf_images(t) : 0;
 }
 
@@ -212,8 +269,11 @@ static int add_digest(cJSON *identity, const char *name, XXH128_hash_t digest, s
   return identity && cJSON_AddStringToObject(identity, name, hex) ? 0 : error_memory(error, sizeof hex);
 }
 
-static int add_digests(const struct trainer *t, cJSON *identity) {
+/* What the run depends on beside its options: contents, and the part that is held out after all. */
+static int complete_identity(const struct trainer *t, cJSON *identity) {
   XXH128_hash_t init;
+  cJSON_DeleteItemFromObjectCaseSensitive(identity, "held-out");
+  if (!cJSON_AddNumberToObject(identity, "held-out", t->options.held_out)) return error_memory(t->error, 0);
   if (add_digest(identity, "data-xxh128", source_digest(t->training), t->error)) return -1;
   if (!t->options.init) return 0;
   if (file_digest(t->options.init, &init, t->error)) return -1;
@@ -221,7 +281,7 @@ static int add_digests(const struct trainer *t, cJSON *identity) {
 }
 
 int trainer_enter(struct trainer *t, cJSON *identity, bool overwrite) {
-  if (add_digests(t, identity)) {
+  if (complete_identity(t, identity)) {
     cJSON_Delete(identity);
     return -1;
   }
@@ -229,7 +289,7 @@ int trainer_enter(struct trainer *t, cJSON *identity, bool overwrite) {
     return t->run.differs ? trainer_advise_another(t) : -1;
   }
   if (t->run.finished) return 0;
-  if (trainer_resume(t, overwrite) || trainer_attempt(t)) return -1;
+  if (trainer_write_broken(t) || trainer_resume(t, overwrite) || trainer_attempt(t)) return -1;
   if (journal_open(&t->journal, t->options.out, t->iteration > 0 ? t->iteration : -1, t->error)) return -1;
   return open_loader(t);
 }
@@ -249,6 +309,7 @@ void trainer_close(struct trainer *t) {
   objective_free(&t->objective);
   source_close(t->training);
   source_close(t->held_out);
+  trainer_forget_broken(t);
   cJSON_Delete(t->facts);
   free(t->logits);
   free(t->erf_images);

@@ -115,18 +115,20 @@ bool source_takes(const struct source *source, uint64_t key) {
 }
 
 int source_check_part(const struct source *source, int64_t count, const bool *used, struct error *error) {
-  if (count == 0) {
-    return error_set(error, "%s: with a share of %g held out nothing is left %s; give more images or another share",
-                     source->folder, source->options.held_out,
-                     source->part == SOURCE_HELD_OUT ? "in the held-out part" : "to train on");
+  double share = source->options.held_out;
+  if (count == 0 && (share > 0 || source->part == SOURCE_HELD_OUT)) {
+    return error_set(error, "%s: --held-out %g leaves nothing %s; --held-out 0 trains with all there is",
+                     source->folder, share, source->part == SOURCE_HELD_OUT ? "in the held-out part" : "to train on");
   }
+  if (count == 0) return error_set(error, "%s: there is nothing to train on", source->folder);
   int first = -1, classes = 0;
   for (int label = 0; label < source->classes; label++) {
     if (used[label] && classes++ == 0) first = label;
   }
   if (classes > 1 || source->part == SOURCE_HELD_OUT) return 0;
-  return error_set(error, "%s: all there is to train on is of one class (%s); two or more are needed", source->folder,
-                   first < 0 ? "none" : source->class_names[first]);
+  return error_set(error, "%s: all there is to train on is of one class (%s); two or more are needed%s", source->folder,
+                   first < 0 ? "none" : source->class_names[first],
+                   share > 0 ? ", which may be in what is held out (--held-out 0: nothing)" : "");
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */

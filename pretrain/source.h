@@ -26,7 +26,9 @@ enum source_part { SOURCE_TRAINING, SOURCE_HELD_OUT };
 struct source_options {
   uint64_t seed;                        /* of everything, that of `assemble` is not used */
   struct jig_assemble_options assemble; /* of stores; its template is also the canvas of class folders (size) */
-  double held_out;                      /* share of source images, 0.05; 0: nothing is held out */
+  double held_out;                      /* share of source images; 0: nothing is held out */
+  const uint64_t *left_out;             /* ascending keys of pictures that are passed over as if they were not there */
+  size_t left_out_count;                /* (see source_check); read while opening only */
   int workers;                          /* threads that will render at once, and share the machine's memory; 0: one */
 };
 
@@ -48,9 +50,25 @@ int source_regions(const struct source *source);          /* labels an image: JI
 int source_classes(const struct source *source);          /* background included, where it is a class */
 const char *source_class_name(const struct source *source, int label);
 
+/* Reads and decodes all pictures of a source's part on `workers` threads, and adds those that cannot be used (no file,
+ * not a picture, damaged, of another size than annotated) to `faults`. Fails for what is the machine's fault. Sample
+ * stores have no pictures, but checksums (jigsaw-gen --check). */
+struct source_fault {
+  uint64_t key;        /* of the picture's name: for left_out */
+  const char *message; /* "PATH: what is wrong" */
+};
+struct source_faults {
+  struct arena arena;
+  struct source_fault *items;
+  size_t count, capacity;
+};
+int source_check(const struct source *source, int workers, struct progress *progress, struct source_faults *faults,
+                 struct error *error);
+void source_faults_free(struct source_faults *faults);
+
 /* A digest of what the images depend on (class names, counts, checksums of the store's shards or names and sizes of
- * files), for a run's identity: the same for both parts; and the store's run.json, NULL when there is none (free with
- * cJSON_Delete). */
+ * files, without those left out), for a run's identity: the same for both parts; and the store's run.json, NULL when
+ * there is none (free with cJSON_Delete). */
 XXH128_hash_t source_digest(const struct source *source);
 int source_preparation(const struct source *source, cJSON **json, struct error *error);
 

@@ -117,6 +117,11 @@ static int held_out_view(const struct source *source, int width, int height, str
   return 0;
 }
 
+int source_check_shape(const struct source *source, const struct image *picture, struct error *error) {
+  struct view ignored;
+  return held_out_view(source, picture->width, picture->height, &ignored, error);
+}
+
 static int render_view(const struct source *source, const struct view *view, struct source_scratch *scratch,
                        struct image *canvas, struct error *error) {
   size_t memory = image_memory_share(source->options.workers);

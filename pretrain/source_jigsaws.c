@@ -146,15 +146,21 @@ int source_open_jigsaws(struct source *source, struct error *error) {
   return result;
 }
 
+int source_check_jigsaw(const struct source *source, const struct image *canvas, struct error *error) {
+  if (canvas->width == source->size && canvas->height == source->size) return 0;
+  return error_set(error, "%d x %d pixels, annotated as %d x %d", canvas->width, canvas->height, source->size,
+                   source->size);
+}
+
 int source_render_jigsaw(const struct source *source, uint32_t epoch, int64_t index, struct source_scratch *scratch,
                          struct image *canvas, int32_t *labels, struct error *error) {
   const struct source_picture *picture;
   const struct buffer *file = &scratch->file;
   if (source_read_picture(source, epoch, index, &scratch->file, &picture, error)) return -1;
   memcpy(labels, picture->labels, sizeof picture->labels);
-  if (image_decode(file->data, file->size, NULL, image_memory_share(source->options.workers), canvas, error))
+  size_t memory = image_memory_share(source->options.workers);
+  if (image_decode(file->data, file->size, NULL, memory, canvas, error) || source_check_jigsaw(source, canvas, error)) {
     return source_blame_picture(source, picture, error);
-  if (canvas->width == source->size && canvas->height == source->size) return 0;
-  error_set(error, "%d x %d pixels, annotated as %d x %d", canvas->width, canvas->height, source->size, source->size);
-  return source_blame_picture(source, picture, error);
+  }
+  return 0;
 }

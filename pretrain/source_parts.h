@@ -6,6 +6,7 @@
 
 struct source_picture {
   const char *name; /* relative to source->pictures_folder */
+  int64_t size;     /* of the file; -1: there is no regular file of that name */
   int32_t labels[JIG_REGIONS];
 };
 
@@ -58,20 +59,34 @@ int source_check_part(const struct source *source, int64_t count, const bool *us
 
 /* ---- source_pictures.c: sources that are lists of files ---- */
 
-/* Adds a picture of the folder; the name is copied. It must be a regular file. */
+/* Adds a picture of the folder; the name is copied. */
 int source_add_picture(struct source *source, const char *name, const int32_t labels[JIG_REGIONS], struct error *error);
 
-/* Keeps the pictures of the part only, and checks them. */
+/* Keeps the pictures of the part only, and none that are left out, and checks them. */
 int source_pick_pictures(struct source *source, struct error *error);
 
 /* Picture `index` of an epoch: training shuffles, held-out pictures keep their order. Reads its file. */
 int source_read_picture(const struct source *source, uint32_t epoch, int64_t index, struct buffer *file,
                         const struct source_picture **picture, struct error *error);
 
+uint64_t source_picture_key(const struct source_picture *picture);
+
+/* Fails, naming the picture, unless it can be used whole. `memory`: see image_memory_share. */
+int source_check_picture(const struct source *source, const struct source_picture *picture, size_t memory,
+                         struct source_scratch *scratch, struct image *canvas, struct error *error);
+
 /* Puts the picture's path before the message. */
 int source_blame_picture(const struct source *source, const struct source_picture *picture, struct error *error);
 
+/* ---- source_jigsaws.c ---- */
+
+/* Fails when a written jigsaw is not of the size of all others. */
+int source_check_jigsaw(const struct source *source, const struct image *canvas, struct error *error);
+
 /* ---- source_folders.c ---- */
+
+/* Fails when a picture is too long and thin to be resized. */
+int source_check_shape(const struct source *source, const struct image *picture, struct error *error);
 
 /* torchvision's RandomResizedCrop(scale = (0.08, 1), ratio = (3/4, 4/3)) on a picture of width x height. */
 struct rect source_random_crop(struct rng *rng, int width, int height);

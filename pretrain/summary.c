@@ -1,4 +1,6 @@
 /* What is going to be done, with what, before it begins. */
+#include <math.h>
+
 #include "pretrain/trainer.h"
 
 static void print_data(const struct trainer *t, FILE *f) {
@@ -8,7 +10,12 @@ static void print_data(const struct trainer *t, FILE *f) {
   fprintf(f, "  data        %s: %s, %d classes, %lld %s an epoch", t->options.data, kinds[kind],
           source_classes(t->training), (long long)source_epoch_length(t->training), units[kind]);
   if (t->held_out) fprintf(f, "; held out: %lld", (long long)source_epoch_length(t->held_out));
+  if (!t->held_out && isnan(t->given->held_out)) fprintf(f, "; nothing is held out, for there is too little of it");
   fprintf(f, "\n");
+  if (t->broken.count > 0) {
+    fprintf(f, "              %zu broken pictures are left out%s; they are in %s/broken.txt\n", t->broken.count,
+            t->broken.found > 0 ? "" : ", mended or not, as when the run began", t->options.out);
+  }
 }
 
 static void print_objective(const struct trainer *t, FILE *f) {
@@ -32,11 +39,14 @@ static void print_schedule(const struct trainer *t, FILE *f) {
   const struct pretrain_options *o = &t->options;
   int size = source_size(t->training);
   fprintf(f, "  iterations  %lld of %d images of %d x %d: %.1f epochs\n", (long long)o->iterations, o->batch, size,
-          size, (double)o->iterations * o->batch / (double)source_epoch_length(t->training));
+          size, (double)o->iterations * o->batch / (double)trainer_epoch(t));
+  if (o->batch > source_epoch_length(t->training)) {
+    fprintf(f, "              a batch is larger than the data: it has images more than once\n");
+  }
   fprintf(f, "  optimizer   SGD, lr %g to %g in %lld iterations, then %s; momentum %g%s, weight decay %g%s",
           o->lr_start, o->lr, (long long)o->warmup, o->schedule == NN_SCHEDULE_COSINE ? "cosine to 0" : "steps of 0.1",
           o->sgd.momentum, o->sgd.nesterov ? " (Nesterov)" : "", o->sgd.weight_decay,
-          o->sgd.decay_all ? " on all" : " but on norms and biases");
+          o->sgd.decay_all ? "" : " (none on norms and biases)");
   if (o->sgd.clip > 0) fprintf(f, ", gradients clipped at norm %g", o->sgd.clip);
   fprintf(f, "\n");
 }

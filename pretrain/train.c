@@ -82,7 +82,7 @@ static int write_line(struct trainer *t) {
       {"loss", loss},
       {"accuracy", accuracy},
       {"lr", rate},
-      {"epoch", (double)t->iteration * t->options.batch / (double)source_epoch_length(t->training)},
+      {"epoch", (double)t->iteration * t->options.batch / (double)trainer_epoch(t)},
       {"images_per_second", images / seconds},
       {"data_wait", t->waited / seconds},
   };
@@ -95,6 +95,12 @@ static int write_line(struct trainer *t) {
 
 static bool due(const struct trainer *t, int64_t every) {
   return every > 0 && (t->iteration % every == 0 || t->iteration == t->options.iterations);
+}
+
+static bool checkpoint_due(const struct trainer *t) {
+  double minutes = t->options.checkpoint_minutes;
+  if (t->iteration == t->options.iterations) return true;
+  return due(t, t->options.checkpoint_every) || (minutes > 0 && clock_seconds() - t->saved >= 60 * minutes);
 }
 
 /* 0, -1, or NN_STOPPED: what is due by then stays so. A checkpoint comes last, so that a resumed run does nothing of it
@@ -113,7 +119,7 @@ static int do_due(struct trainer *t) {
   if (!(t->due & LOOK_SAVE)) return 0;
   t->due = 0;
   take_score(t);
-  return trainer_save(t);
+  return trainer_save(t) || trainer_draw(t) ? -1 : 0;
 }
 
 /* What follows the t->iteration-th step. */
@@ -122,8 +128,8 @@ static int look(struct trainer *t) {
   double started = clock_seconds();
   bool line = due(t, o->log_every);
   if (line && write_line(t)) return -1;
-  t->due = (due(t, o->erf_every) ? LOOK_MEASURE : 0) | (t->judge && due(t, o->evaluate_every) ? LOOK_EVALUATE : 0) |
-           (due(t, o->checkpoint_every) ? LOOK_SAVE : 0);
+  t->due = (due(t, o->erf_every) ? LOOK_MEASURE : 0) | (t->held_out && due(t, o->evaluate_every) ? LOOK_EVALUATE : 0) |
+           (checkpoint_due(t) ? LOOK_SAVE : 0);
   int result = do_due(t);
   t->line_started += clock_seconds() - started; /* a line tells of training alone */
   if (line) begin_line(t);
@@ -133,11 +139,12 @@ static int look(struct trainer *t) {
 static enum pretrain_result stop(struct trainer *t) {
   if (t->iteration == 0) return PRETRAIN_STOPPED;
   take_score(t);
-  return trainer_save(t) ? PRETRAIN_FAILED : PRETRAIN_STOPPED;
+  return trainer_save(t) || trainer_draw(t) ? PRETRAIN_FAILED : PRETRAIN_STOPPED;
 }
 
 static enum pretrain_result loop(struct trainer *t) {
   const struct pretrain_options *o = &t->options;
+  t->saved = clock_seconds();
   if (o->watched) *o->watched = 1;
   if (t->iteration == 0 && o->erf_every > 0) t->due = LOOK_MEASURE;
   int result = do_due(t);

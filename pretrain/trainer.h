@@ -21,6 +21,16 @@ struct spent {
 /* What is to be done after a step besides going on, in this order. */
 enum look { LOOK_MEASURE = 1, LOOK_EVALUATE = 2, LOOK_SAVE = 4 };
 
+/* Pictures that cannot be used; they are left out for as long as the run lasts, mended or not, so that its bits and
+ * what is known as its data stay the same. */
+struct broken {
+  uint64_t *keys; /* of their names, ascending */
+  size_t count;
+  size_t found;       /* by this attempt: */
+  struct buffer text; /* what is to become RUN/broken.txt */
+  char recorded[33];  /* the digest of the data that an earlier attempt in this folder had; "" */
+};
+
 struct trainer {
   const struct pretrain_options *given;
   struct pretrain_options options; /* with every default resolved */
@@ -28,6 +38,7 @@ struct trainer {
   struct error *error;
 
   struct source *training, *held_out; /* held_out: NULL when nothing is */
+  struct broken broken;
   struct loader *loader;
   struct objective objective;
   struct nn_schedule schedule;
@@ -62,6 +73,17 @@ int trainer_open(struct trainer *t);
 int trainer_enter(struct trainer *t, cJSON *identity, bool overwrite); /* owns identity */
 void trainer_close(struct trainer *t);
 void trainer_print_configuration(const struct trainer *t); /* summary.c */
+
+/* Images of an epoch, held-out ones included: what the paper's length and ours are counted in. */
+int64_t trainer_epoch(const struct trainer *t);
+
+/* broken.c: read RUN/broken.txt; whether the open sources are the data that an earlier attempt had; look at every
+ * picture, and fail when too many are broken; write RUN/broken.txt. */
+int trainer_read_broken(struct trainer *t);
+bool trainer_same_data(const struct trainer *t);
+int trainer_find_broken(struct trainer *t);
+int trainer_write_broken(struct trainer *t);
+void trainer_forget_broken(struct trainer *t);
 
 /* keep.c: checkpoints and results. */
 int trainer_save(struct trainer *t);

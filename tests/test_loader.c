@@ -152,7 +152,7 @@ static void test_workers(void **state) {
   test_scratch_remove(folder);
 }
 
-/* A held-out part that is smaller than a batch begins again; training data are too few then. */
+/* Where a part is smaller than a batch, the next epoch begins within it. */
 static void test_small(void **state) {
   (void)state;
   struct rng rng;
@@ -170,10 +170,10 @@ static void test_small(void **state) {
   struct error error = {0};
   source = small_source(folder, &rng, SOURCE_TRAINING, 0);
   options.batch = CLASSES * EACH + 1;
-  assert_int_equal(loader_open(&loader, source, &options, &error), -1);
-  assert_non_null(strstr(error.message, "batch of 25"));
-  assert_non_null(strstr(error.message, "24 images"));
-  assert_null(loader);
+  loader = open_loader(source, &options);
+  check_batch(source, next_batch(loader), options.batch, false);
+  check_batch(source, next_batch(loader), options.batch, false);
+  loader_close(loader);
   const struct loader_options bad[] = {{.batch = 0, .workers = 1, .ahead = 1},
                                        {.batch = 1, .workers = 0, .ahead = 1},
                                        {.batch = 1, .workers = 1, .ahead = 0},

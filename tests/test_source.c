@@ -3,6 +3,8 @@
 
 #include "pretrain/source_parts.h"
 
+#include <sys/stat.h>
+
 #include "tests/test_support.h"
 
 #include "tests/source_support.h"
@@ -375,7 +377,9 @@ static void test_written_jigsaws(void **state) {
   source_close(source);
 
   assert_int_equal(unlink(picture), 0);
-  REFUSED(jigsaws, false, SOURCE_TRAINING, &options, picture);
+  source = open_source(jigsaws, false, SOURCE_TRAINING, &options);
+  check_one_fails(source, JIGSAWS, picture);
+  source_close(source);
   write_picture(&rng, picture, 224, 224);
   edit(jigsaws, "\"width\":224", "\"width\":220");
   REFUSED(jigsaws, false, SOURCE_TRAINING, &options, "instances.json", "220");
@@ -559,6 +563,91 @@ static void test_class_folders(void **state) {
   test_scratch_remove(folder);
 }
 
+/* All that is found in the pictures of a folder, in any order. */
+static void check_faults(const struct source *source, const char *const *paths, size_t count,
+                         struct source_faults *faults) {
+  struct progress progress = {0};
+  struct error error;
+  *faults = (struct source_faults){0};
+  assert_ok(source_check(source, 3, &progress, faults, &error), error);
+  assert_int_equal(faults->count, count);
+  for (size_t i = 0; i < count; i++) {
+    bool found = false;
+    for (size_t k = 0; k < count; k++) {
+      found |= !strncmp(faults->items[k].message, paths[i], strlen(paths[i]));
+    }
+    if (!found) fail_msg("%s is not among the faults", paths[i]);
+  }
+}
+
+static int ascending(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* Damaged, empty, of another kind, or not there: found, all of them, and nothing else; left out, the digest is the same
+ * whatever becomes of them. What cannot be read is not broken. */
+static void test_broken_pictures(void **state) {
+  (void)state;
+  enum { CLASSES = 3, EACH = 10, BROKEN = 5 };
+  struct rng rng;
+  struct error error;
+  struct buffer file = {0};
+  char folder[64], paths[BROKEN + 1][PATH_SIZE];
+  const char *names[BROKEN];
+  rng_init(&rng, test_seed(), RNG_TEST, 5, 0);
+  test_scratch(folder);
+  write_class_folders(&rng, folder, CLASSES, EACH);
+  for (int i = 0; i <= BROKEN; i++) {
+    snprintf(paths[i], PATH_SIZE, "%s/class_%c/%03d.jpg", folder, 'a' + i % CLASSES, i / CLASSES * 2);
+    if (i < BROKEN) names[i] = paths[i];
+  }
+  assert_ok(file_read(&file, paths[0], &error), error);
+  write_bytes(paths[0], file.data, file.size / 2);
+  write_bytes(paths[1], "", 0);
+  write_bytes(paths[2], "not a picture", 13);
+  assert_int_equal(unlink(paths[3]) || symlink("nowhere", paths[3]), 0);
+  assert_int_equal(unlink(paths[4]) || mkfifo(paths[4], 0600), 0);
+
+  struct source_options options = source_defaults(1, 0);
+  struct source_faults faults;
+  struct source *source = open_source(folder, true, SOURCE_TRAINING, &options);
+  check_faults(source, names, BROKEN, &faults);
+  source_close(source);
+  uint64_t keys[BROKEN];
+  for (int i = 0; i < BROKEN; i++) {
+    keys[i] = faults.items[i].key;
+  }
+  qsort(keys, BROKEN, sizeof *keys, ascending);
+  source_faults_free(&faults);
+
+  options.left_out = keys;
+  options.left_out_count = BROKEN;
+  source = open_source(folder, true, SOURCE_TRAINING, &options);
+  XXH128_hash_t digest = source_digest(source);
+  assert_int_equal(source_epoch_length(source), CLASSES * EACH - BROKEN);
+  check_faults(source, NULL, 0, &faults);
+  source_faults_free(&faults);
+  source_close(source);
+
+  write_bytes(paths[0], file.data, file.size); /* mended, and removed */
+  assert_int_equal(unlink(paths[4]), 0);
+  source = open_source(folder, true, SOURCE_TRAINING, &options);
+  XXH128_hash_t mended = source_digest(source);
+  assert_true(XXH128_isEqual(digest, mended));
+  source_close(source);
+
+  assert_int_equal(unlink(paths[5]) || symlink("/proc/self/mem", paths[5]), 0); /* an I/O error */
+  source = open_source(folder, true, SOURCE_TRAINING, &options);
+  struct progress progress = {0};
+  assert_int_equal(source_check(source, 3, &progress, &faults, &error), -1);
+  assert_true(error.machine && faults.count == 0);
+  source_faults_free(&faults);
+  source_close(source);
+  buffer_free(&file);
+  test_scratch_remove(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_store),
@@ -567,6 +656,7 @@ int main(void) {
       cmocka_unit_test(test_written_jigsaws),
       cmocka_unit_test(test_crop_distribution),
       cmocka_unit_test(test_class_folders),
+      cmocka_unit_test(test_broken_pictures),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,7 +67,7 @@ int backbone_build(struct nn_graph *graph, int images, const char *arch, enum nn
     return error_set(error, "%s has no norm layers; take %s_bn, or no norm", arch, arch);
   }
   if (usual != NN_NORM_NONE && norm == NN_NORM_NONE)
-    return error_set(error, "%s needs a norm: batch, frozen or group", arch);
+    return error_set(error, "%s needs norm layers: bn, frozen or gn; without any it does not learn", arch);
   const struct resnet *resnet = find_resnet(arch);
   if (resnet) {
     backbone_resnet(graph, images, resnet, norm, zero_init_residual, backbone);

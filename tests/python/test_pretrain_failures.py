@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import struct
 import subprocess
+import time
 
 import support
 
@@ -79,8 +81,20 @@ class Data(Failures):
         (folder / "DONE").unlink()
         self.refuse(*self.options(data=folder), words=[folder])
 
-    def test_batch_larger_than_the_data(self):
-        self.refuse(*self.options("--batch", 5000), words=["--batch 5000", "larger than the data"])
+    def test_few_data(self):
+        """What is too little to divide, or for a batch, is trained with whole; what was asked for is not passed over."""
+        folder = support.scratch()
+        done = support.run(*support.toy_arguments(2), "--out", folder / "store", "--jigsaws", 0)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        few = self.options("--iterations", 1, data=folder / "store")
+        few = [option for option in few if option not in ("--held-out", 0.2)]
+        done = self.succeed(*few, "--batch", 64)
+        self.assertIn("nothing is held out", done.stderr)
+        self.assertIn("a batch is larger than the data", done.stderr)
+        record = json.loads((self.out / "run.json").read_text())
+        self.assertEqual(record["options"]["held-out"], 0)
+        self.out = support.scratch() / "run"
+        self.refuse(*self.options("--held-out", 0.01, data=folder / "store"), words=["--held-out 0.01", "--held-out 0 "])
 
     def test_template_off_the_grid(self):
         self.refuse(*self.options("--template", "64:20"), words=["64:20", "32"])
@@ -130,6 +144,118 @@ class Data(Failures):
         (self.out / "thesis.txt").write_text("mine")
         self.refuse(*self.options(), words=["thesis.txt"])
         self.assertEqual((self.out / "thesis.txt").read_text(), "mine")
+
+
+class BrokenPictures(Failures):
+    """Of class folders and of written jigsaws: told before anything is done, or left out, for as long as the run lasts."""
+
+    def setUp(self):
+        super().setUp()
+        self.pictures = support.scratch() / "classes"
+        for i, path in enumerate(sorted((support.toy(40) / "images").iterdir())):
+            folder = self.pictures / ("ab"[i % 2])
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder)
+        self.first, self.second = sorted((self.pictures / "a").iterdir())[3:5]
+        self.whole = self.first.read_bytes()
+        self.first.write_bytes(self.whole[: len(self.whole) // 2])
+        self.second.write_bytes(b"")
+
+    def command(self, *more):
+        return self.options("--objective", "classify", "--erf-every", 0, *more, data=self.pictures)
+
+    def test_too_many(self):
+        message = self.refuse(*self.command(), words=["2 of 40", "--max-bad", self.first])
+        self.assertFalse(self.out.exists(), message)
+        done = support.run(*self.command(), tool=self.tool)
+        self.assertIn(f"broken: {self.second}: ", done.stderr)
+        self.first.unlink()
+        self.second.unlink()
+        self.succeed(*self.command("--iterations", 1))
+
+    def test_left_out(self):
+        reference = self.out
+        done = self.succeed(*self.command("--max-bad", 5))
+        self.assertIn("2 broken pictures are left out", done.stderr)
+        listed = (reference / "broken.txt").read_text().splitlines()
+        self.assertEqual([line.split("  ")[1].split(":")[0] for line in listed], [str(self.first), str(self.second)])
+        self.assertEqual(json.loads((reference / "run.json").read_text())["images_broken"], 2)
+
+        self.out = support.scratch() / "run"
+        process = support.start(*self.command("--max-bad", 5, "--checkpoint-every", 1), tool=self.tool)
+        while not list((self.out / "checkpoints").glob("*.safetensors")):
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        self.first.write_bytes(self.whole)  # mended, and removed: neither is an obstacle, nor changes the result
+        self.second.unlink()
+        done = self.succeed(*self.command("--max-bad", 5, "--checkpoint-every", 1))
+        self.assertIn("going on after iteration", done.stderr)
+        self.assertIn("mended or not", done.stderr)
+        for name in ("backbone.safetensors", "broken.txt"):
+            self.assertEqual((self.out / name).read_bytes(), (reference / name).read_bytes())
+        next((self.pictures / "b").iterdir()).write_bytes(self.whole)  # other data are other data
+        (self.out / "DONE").unlink()
+        self.refuse(*self.command("--max-bad", 5, "--checkpoint-every", 1), words=["other contents of --data"])
+
+    def test_written_jigsaws(self):
+        store = support.scratch() / "store"
+        done = support.run(*support.toy_arguments(40), "--out", store, "--template", "64:32", "--jigsaws", 30)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        first, second = sorted((store / "jigsaws" / "images").rglob("*.jpg"))[4:6]
+        first.unlink()
+        second.write_bytes(second.read_bytes()[:300])
+        self.refuse(*self.options(data=store / "jigsaws"), words=["2 of 30", first])
+        self.succeed(*self.options("--max-bad", 7, "--iterations", 1, data=store / "jigsaws"))
+
+
+class Unset(Failures):
+    """No value that can be given means "choose for me", but auto."""
+
+    def record(self, *more):
+        self.out = support.scratch() / "run"
+        done = self.succeed(*self.options("--iterations", 1, "--erf-every", 0, "--objective", "block", *more))
+        return done, json.loads((self.out / "run.json").read_text())
+
+    def test_zero_is_zero(self):
+        done, record = self.record("--lr", 0.1, "--lr-start", 0, "--warmup", 1, "--evaluate-every", 0, "--log-every", 0,
+                                   "--checkpoint-every", 0, "--checkpoint-minutes", 0)
+        self.assertEqual(record["lr_start"], 0)
+        self.assertEqual(record["lr"], 0.1)
+        self.assertNotIn("held_out", record)
+        self.assertNotIn("\niteration ", done.stderr)
+        done, record = self.record("--lr", "auto", "--lr-start", "auto", "--warmup", 0)
+        self.assertEqual([record["lr"], record["lr_start"], record["warmup"]], [0.8 * 4 / 512, 0.8 * 4 / 512 / 4, 0])
+        for option in ("--threads", "--workers", "--iterations"):
+            self.refuse(*self.options(option, 0), code=2, words=[option, "auto"])
+
+    def test_no_norm(self):
+        self.refuse(*self.options("--norm", "none"), words=["--norm", "resnet18", "gn"])
+        self.refuse(*self.options("--norm", "bn", "--arch", "vgg11"), words=["--norm", "vgg11_bn"])
+        done, _ = self.record("--norm", "none", "--arch", "vgg11")
+        self.assertIn("vgg11, no norm", done.stderr)
+        names = json.loads((self.out / "backbone.safetensors").read_bytes()[8:20000].decode("latin-1").split("}}")[0] + "}}")
+        self.assertFalse([name for name in names if "running_mean" in name])
+
+    def test_epochs_are_counted_on_all_data(self):
+        """What is held out does not make the recipe shorter."""
+        done, record = self.record("--iterations", "auto", "--epochs", 1, "--held-out", 0.3, "--batch", 8)
+        store = json.loads((self.data / "dataset.json").read_text())
+        self.assertAlmostEqual(record["iterations"], store["samples"] / 4 / 8, delta=1.01)
+        self.assertAlmostEqual(record["epochs"], 1, delta=0.2)
+
+
+class Kept(Failures):
+    def test_checkpoints_by_time_and_the_curve_of_a_stopped_run(self):
+        command = self.options("--iterations", 10000, "--checkpoint-every", 0, "--checkpoint-minutes", 0.0001, "--evaluate-every", 0)
+        process = support.start(*command, tool=self.tool)
+        while not list((self.out / "checkpoints").glob("*.safetensors")):
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(120), 3)
+        self.assertIn("<svg", (self.out / "loss.svg").read_text())
 
 
 class Numbers(Failures):
