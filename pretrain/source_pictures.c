@@ -71,10 +71,7 @@ int source_pick_pictures(struct source *source, struct error *error) {
 static int read_picture(const struct source *source, const struct source_picture *picture, struct buffer *file,
                         struct error *error) {
   char path[PATH_SIZE];
-  struct stat status;
   if (path_format(path, error, "%s/%s", source->pictures_folder, picture->name)) return -1;
-  if (stat(path, &status)) return error_system(error, "%s: cannot read", path);
-  if (!S_ISREG(status.st_mode)) return error_set(error, "%s: not a regular file", path); /* opening a FIFO would wait */
   return file_read(file, path, error);
 }
 

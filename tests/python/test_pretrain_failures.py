@@ -69,6 +69,13 @@ class Usage(Failures):
             self.assertIn(option, done.stdout)
 
 
+    def test_full_device(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([support.BIN / self.tool, "--help"], stdout=full, stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"No space left", done.stderr)
+
+
 class Data(Failures):
     def test_no_store(self):
         nowhere = support.scratch() / "nowhere"
