@@ -8,7 +8,7 @@ import time
 
 import support
 
-ITERATIONS = support.scaled(24, 12)
+ITERATIONS = 12
 KILLS = support.scaled(30, 3)
 # A network as of old at the smallest canvas: 64 x 64 has four cells.
 OPTIONS = ["--arch", "resnet18", "--template", "64:32", "--batch", 4, "--iterations", ITERATIONS, "--checkpoint-every", 3,

@@ -60,13 +60,15 @@ class NetworksTest(unittest.TestCase):
                 self.compare(arch, norm, **keywords)
 
     def test_resnets(self):
+        """All with batch norm; group norm in each kind of block."""
         archs = RESNETS if SCALE >= 1 else ["resnet18", "resnet50"]
-        self.compare_all((arch, norm) for arch in archs for norm in ("bn", "gn"))
+        grouped = ["resnet18", "resnet50", "resnext50_32x4d"]
+        self.compare_all((arch, norm) for arch in archs for norm in ("bn", "gn") if norm == "bn" or arch in grouped)
 
     def test_vggs(self):
         archs = list(VGGS) if SCALE >= 1 else ["vgg11"]
         self.compare_all((arch, "none") for arch in archs)
-        self.compare_all((f"{arch}_bn", norm) for arch in archs for norm in ("bn", "gn"))
+        self.compare_all((f"{arch}_bn", norm) for arch in archs for norm in ("bn", "gn") if norm == "bn" or arch == "vgg11")
 
     def test_frozen_norms(self):
         self.compare_all((arch, "frozen") for arch in ("resnet18", "resnet50", "vgg11_bn"))

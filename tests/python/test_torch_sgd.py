@@ -6,6 +6,7 @@ JIGSAW_TEST_SCALE below 1 leaves most options and networks out.
 """
 
 import copy
+import functools
 import unittest
 
 from network_support import error, nn, ours, prepared, tensors, torch
@@ -18,7 +19,7 @@ OPTIONS = (
     {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1, "decay_all": True},
     {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.1, "clip": 0.3},
 )
-NETWORKS = (("resnet18", "bn", 64, 0.01), ("resnet50", "gn", 32, 0.01), ("vgg11", "none", 32, 0.0003))  # size, learning rate
+NETWORKS = (("resnet18", "bn", 64, 0.01), ("vgg11", "none", 32, 0.0003))  # size, learning rate
 OFF = 1e-7  # relative rounding of float32
 
 
@@ -66,11 +67,16 @@ def strays(moves, expected, part, net):
     return [name for name, move in expected.items() if not (moves[name] - move).abs().max() <= part * move.abs().max() + rounding[name]]
 
 
+@functools.cache
+def problem(arch, norm, size, attempt):
+    return prepared(arch, norm, 4, size, True, SEED + attempt)
+
+
 def problems(arch, norm, size):
     """Random networks and batches, to take the first on which torch's SGD hardly notices that every weight begins off by the
     rounding of float32: else a ReLU on the edge may switch on the way, in one program alone, and part two right ways."""
     for attempt in range(40):
-        yield prepared(arch, norm, 4, size, True, SEED + attempt)
+        yield problem(arch, norm, size, attempt)
     raise RuntimeError(f"{arch} {norm}: 40 networks, and none is calm")
 
 
