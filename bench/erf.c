@@ -4,8 +4,9 @@
  *     seconds of a training step at batch 16 and of a measurement, and the part of training time that measuring takes
  *   bench_erf spread STORE ARCH WEIGHTS|- IMAGES
  *     deviation of the soft-label table between sets of 1, 2, 4 ... images
- *   bench_erf calibrate STORE ARCH
- *     deviation of a new network's table by the running statistics of 0, 1, 2, 4 ... batches from that of 32
+ *   bench_erf calibrate STORE ARCH IMAGES BATCHES
+ *     deviation of a new network's table, of so many images, by the running statistics of 0, 1, 2, 4 ... batches of 16
+ *     from that by those of all
  */
 #include <math.h>
 #include <stdlib.h>
@@ -267,14 +268,12 @@ static int run_spread(char **argv, struct error *error) {
 
 /* ---- calibrate ---- */
 
-enum { MOST_PASSES = 32, MEASURED = 4 /* images */ };
-
-/* Passes first .. end - 1 of BATCH jigsaws each, behind the MEASURED ones. */
-static int run_passes(struct look *look, struct nn_program *program, float *pixels, int first, int end,
+/* Of BATCH jigsaws each. */
+static int run_passes(struct look *look, struct nn_program *program, float *pixels, int64_t passes,
                       struct error *error) {
-  for (int pass = first; pass < end; pass++) {
+  for (int64_t pass = 0; pass < passes; pass++) {
     for (int i = 0; i < BATCH; i++) {
-      int64_t index = (MEASURED + (int64_t)pass * BATCH + i) % look->assembler.epoch_length;
+      int64_t index = (pass * BATCH + i) % look->assembler.epoch_length;
       if (render(&look->assembler, index, &look->scratch, &look->canvas, pixels + (size_t)i * VALUES, error)) return -1;
     }
     if (nn_program_bind(program, "images", pixels, error) || nn_program_forward(program, error)) return -1;
@@ -284,48 +283,50 @@ static int run_passes(struct look *look, struct nn_program *program, float *pixe
 
 /* The table by the statistics of so many passes; 0: those of a new network. */
 static int calibrated_table(struct look *look, struct nn_program *program, float *pixels, const float *measured,
-                            int passes, float *table, struct error *error) {
+                            int64_t images, int64_t passes, float *table, struct error *error) {
   struct model *model = &look->model;
   struct nn_statistics before = {0};
   struct erf_map map = {0};
   int result = passes ? nn_statistics_begin(&before, &model->params, error) : 0;
-  if (result == 0) result = run_passes(look, program, pixels, 0, passes, error);
+  if (result == 0) result = run_passes(look, program, pixels, passes, error);
   if (result == 0 && passes) result = nn_statistics_settle(&model->params, passes, error);
-  if (result == 0) result = measure(model, NN_F32, measured, MEASURED, &map, error);
+  if (result == 0) result = measure(model, NN_F32, measured, images, &map, error);
   if (result == 0) result = erf_soft_labels(&map, TAU, table, error);
   if (before.values && nn_statistics_restore(&before, &model->params, error)) result = -1;
   erf_map_free(&map);
   return result;
 }
 
-static void print_deviation(int passes, const float *table, const float *reference) {
+static void print_deviation(int64_t passes, const float *table, const float *reference) {
   double square = 0, largest = 0;
   for (int i = 0; i < ENTRIES; i++) {
     double deviation = fabs((double)table[i] - reference[i]);
     square += deviation * deviation / ENTRIES;
     largest = fmax(largest, deviation);
   }
-  printf("%3d passes of %d: %.5f root mean square, %.5f the largest entry's\n", passes, BATCH, sqrt(square), largest);
+  printf("%3lld passes of %d: %.5f root mean square, %.5f the largest entry's\n", (long long)passes, BATCH,
+         sqrt(square), largest);
 }
 
 static int run_calibrate(char **argv, struct error *error) {
-  static const int PASSES[] = {0, 1, 2, 4, 8, 16};
+  int64_t images = atoll(argv[4]), passes = atoll(argv[5]);
   struct look look = {0};
   struct nn_program *program = NULL;
   float reference[ENTRIES], table[ENTRIES];
   float *pixels = aligned_alloc(64, BATCH * VALUES * sizeof *pixels);
-  float *measured = aligned_alloc(64, MEASURED * VALUES * sizeof *measured);
+  float *measured = aligned_alloc(64, (size_t)images * VALUES * sizeof *measured);
   int result = pixels && measured ? open_look(&look, argv[2], argv[3], "-", error) : error_memory(error, VALUES);
-  for (int i = 0; result == 0 && i < MEASURED; i++) {
-    result = render(&look.assembler, i, &look.scratch, &look.canvas, measured + (size_t)i * VALUES, error);
+  for (int64_t i = 0; result == 0 && i < images; i++) { /* the last of the epoch: the first are calibrated with */
+    result = render(&look.assembler, look.assembler.epoch_length - 1 - i, &look.scratch, &look.canvas,
+                    measured + (size_t)i * VALUES, error);
   }
   struct nn_input_shape shape = {"images", {BATCH, SIZE, SIZE, 3}};
   struct nn_compile_options options = {.precision = NN_F32, .training = true, .shapes = &shape, .shape_count = 1};
   if (result == 0) result = nn_compile(&program, look.model.features, &look.model.workspace, &options, error);
-  if (result == 0) result = calibrated_table(&look, program, pixels, measured, MOST_PASSES, reference, error);
-  for (size_t i = 0; result == 0 && i < COUNT_OF(PASSES); i++) {
-    result = calibrated_table(&look, program, pixels, measured, PASSES[i], table, error);
-    if (result == 0) print_deviation(PASSES[i], table, reference);
+  if (result == 0) result = calibrated_table(&look, program, pixels, measured, images, passes, reference, error);
+  for (int64_t few = 0; result == 0 && few < passes; few += few ? few : 1) {
+    result = calibrated_table(&look, program, pixels, measured, images, few, table, error);
+    if (result == 0) print_deviation(few, table, reference);
   }
   nn_program_free(program);
   close_look(&look);
@@ -342,12 +343,12 @@ int main(int argc, char **argv) {
     result = run_time(argv, &error);
   } else if (argc == 6 && !strcmp(argv[1], "spread")) {
     result = run_spread(argv, &error);
-  } else if (argc == 4 && !strcmp(argv[1], "calibrate")) {
+  } else if (argc == 6 && !strcmp(argv[1], "calibrate")) {
     result = run_calibrate(argv, &error);
   } else {
     fprintf(stderr,
             "usage: bench_erf time DEVICE PRECISION ARCH | spread STORE ARCH WEIGHTS|- IMAGES | calibrate STORE "
-            "ARCH\n");
+            "ARCH IMAGES BATCHES\n");
     return 2;
   }
   if (result) fprintf(stderr, "bench_erf: %s\n", error.message);

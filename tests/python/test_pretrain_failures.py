@@ -312,6 +312,26 @@ class Init(Failures):
         shutil.rmtree(self.out, ignore_errors=True)
         self.succeed(*self.options("--init", path, "--init-partial"))
 
+    def test_nothing_fits(self):
+        """Neither with --init-partial does a run begin at random without a word."""
+        path = support.scratch() / "weights.safetensors"
+        path.write_bytes(safetensors({"trunk.weight": ("F32", [1], bytes(4)), "fc.bias": ("F32", [25], bytes(100))}))
+        for more in ([], ["--init-partial"]):
+            self.refuse(*self.options("--init", path, *more), words=["nothing for the backbone of resnet18", "trunk.weight", "conv1.weight"])
+        path.write_bytes(safetensors({"module.conv1.weight": ("F32", [64, 3, 7, 7], b"\0\0\xc0\x7f" * (64 * 3 * 7 * 7))}))
+        self.refuse(*self.options("--init", path, "--init-partial"), words=["finite"])
+        path.write_bytes(safetensors({"module.conv1.weight": ("F32", [64, 3, 7, 7], bytes(4 * 64 * 3 * 7 * 7))}))
+        self.refuse(*self.options("--init", path), words=["--init-partial", 'behind "module."'])
+        self.assertFalse(self.out.exists())
+
+    def test_other_things(self):
+        folder = support.scratch()
+        for name, content, word in (("a.pth", b"PK\3\4" + bytes(40), "torch.load"), ("b.html", b"<html>", "web page"), ("c", b"", "empty")):
+            (folder / name).write_bytes(content)
+            self.refuse(*self.options("--init", folder / name), words=["--init", name, word])
+        (folder / "backbone.safetensors").write_bytes(b"")
+        self.refuse(*self.options("--init", folder), words=["is a folder: give", folder / "backbone.safetensors"])
+
     def test_backbone_of_an_earlier_run(self):
         self.succeed(*self.options())
         backbone = self.out / "backbone.safetensors"
@@ -319,11 +339,15 @@ class Init(Failures):
             done = self.succeed("--out", self.out, "--export", layout)
             self.assertIn(layout, done.stderr)
             self.assertTrue((self.out / f"backbone.{layout}.safetensors").exists())
-        self.out = support.scratch() / "run"
-        self.succeed(*self.options("--init", backbone, "--probe"))
-        old, new = backbone.read_bytes(), (self.out / "backbone.safetensors").read_bytes()
-        size = struct.unpack("<Q", old[:8])[0], struct.unpack("<Q", new[:8])[0]
-        self.assertEqual(old[8 + size[0] :], new[8 + size[1] :])  # a probe leaves the backbone as it is
+        run = self.out
+        exported = ["backbone.detectron2.safetensors", "backbone.mmdetection.safetensors"]
+        for init in ["backbone.safetensors", "checkpoints/000000006.safetensors", *exported]:
+            self.out = support.scratch() / "run"
+            done = self.succeed(*self.options("--init", run / init, "--probe"))
+            self.assertIn("0 are extra, 0 have another shape", done.stderr)
+            old, new = backbone.read_bytes(), (self.out / "backbone.safetensors").read_bytes()
+            size = struct.unpack("<Q", old[:8])[0], struct.unpack("<Q", new[:8])[0]
+            self.assertEqual(old[8 + size[0] :], new[8 + size[1] :], init)  # a probe leaves the backbone as it is
 
 
 class DiskFull(Failures):

@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import os
+import pickle
 import random
 import re
 import struct
@@ -315,6 +316,53 @@ class LayoutTest(FileTest):
             self.export(resnet, "wide_resnet50_2", "mmdetection", "fc.")
         with self.assertRaisesRegex(RuntimeError, "fc.weight has no place in the layout 'detectron2'"):
             self.export(resnet, "resnet18", "detectron2", "nothing.")
+
+
+class ForeignTest(FileTest):
+    """What is no safetensors file is recognised; the line that is told makes one of it."""
+
+    def refusal(self, name):
+        with open(self.path("parameters"), "w") as file:
+            print("conv1.weight 2 3\nbn1.bias 4", file=file)
+        with self.assertRaises(RuntimeError) as caught:
+            dump("load", self.path("parameters"), self.path(name), "resnet18", "torchvision", "fc.", self.path("out"))
+        return str(caught.exception).strip()
+
+    def check(self, name, tensors):
+        message = self.refusal(name)
+        self.assertIn(name.split("'")[0], message)
+        self.assertNotIn("\n", message)
+        line = message[message.index("python3 "):].replace("python3", sys.executable, 1)
+        done = subprocess.run(line, shell=True, cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, f"{line}\n{done.stderr}")
+        made = self.path(name.rsplit(".", 1)[0] + ".safetensors")
+        report = dump("load", self.path("parameters"), made, "resnet18", "torchvision", "fc.", self.path("out"))
+        self.assertIn("2 tensors matched, 0 are missing", report)
+        found = safetensors.numpy.load_file(self.path("out"))
+        self.assertEqual(sorted(found), sorted(tensors))
+        for key, values in tensors.items():
+            numpy.testing.assert_array_equal(found[key], values)
+
+    def tensors(self):
+        return {"conv1.weight": numpy.random.random((2, 3)).astype("f4"), "bn1.bias": numpy.random.random(4).astype("f4")}
+
+    def test_numpy(self):
+        tensors = self.tensors()
+        numpy.savez(self.path("some weights.npz"), **tensors)
+        self.check("some weights.npz", tensors)
+        for protocol in range(2, 6):
+            with open(self.path("model.pkl"), "wb") as file:
+                pickle.dump({"model": tensors, "__author__": "x"}, file, protocol=protocol)
+            self.check("model.pkl", tensors)
+
+    @NEEDS_TORCH
+    def test_torch(self):
+        tensors = self.tensors()
+        state = {name: torch.from_numpy(values) for name, values in tensors.items()}
+        for wrap in (lambda state: state, lambda state: {"state_dict": state, "epoch": 3}, lambda state: {"model": state}):
+            for new in (True, False):
+                torch.save(wrap(state), self.path("it's.pth"), _use_new_zipfile_serialization=new)
+                self.check("it's.pth", tensors)
 
 
 if __name__ == "__main__":
