@@ -80,7 +80,7 @@ class Stop(support.ToolTest):
 
     def test_measurement_of_a_run(self):
         """What is due stays due: the checkpoint is of iteration 2, whose fields are measured when the run goes on."""
-        options = {**SLOW, "iterations": 2, "erf_every": 2, "erf_images": 8}
+        options = {**SLOW, "iterations": 2, "batch": 2, "erf_every": 2, "erf_images": 4}
         seen = lambda: any("loss" in line for line in self.lines())
         self.assertEqual(self.begin_and_stop(self.command(**options), seen, signal.SIGINT), 3)
         self.assertEqual(self.checkpoints(), ["000000002.safetensors"])
@@ -91,9 +91,18 @@ class Stop(support.ToolTest):
 
     def test_second_time(self):
         """Once more while a step takes its time: the process ends without a checkpoint."""
-        seen = lambda: any("erf/area_0" in line for line in self.lines())
-        command = self.command(**SLOW, batch=30, erf_every=2)
-        self.assertEqual(self.begin_and_stop(command, seen, signal.SIGINT, signal.SIGINT), 3)
+        command = self.command(**SLOW, batch=12, objective="block", erf_every=0)
+        process = subprocess.Popen([support.BIN / self.tool, *map(str, command)], stderr=subprocess.PIPE, text=True)
+        try:
+            for word in ("memory", "Ctrl-C again ends at once"):
+                while word not in (line := process.stderr.readline()):
+                    self.assertTrue(line, f"no line has {word}")
+                time.sleep(0.2)
+                process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(120), 3)
+        finally:
+            process.kill()
+            process.communicate()
         self.assertEqual(self.checkpoints(), [])
 
     def test_echo(self):
