@@ -5,12 +5,14 @@ import json
 import signal
 import subprocess
 import time
+import unittest
 
 import support
 
 SLOW = {"device": "ref", "precision": "f32"}
 OPTIONS = {"arch": "resnet18", "template": "64:32", "batch": 4, "iterations": 4, "erf-images": 2, "log-every": 2, "evaluate-every": 2,
            "held-out": 0.2, "held-out-images": 8, "threads": 1, "workers": 1}
+PLAIN_BUILD = unittest.skipIf(support.SCALE < 1, "the reference backend takes too long under sanitizers")
 
 
 class Stop(support.ToolTest):
@@ -55,6 +57,7 @@ class Stop(support.ToolTest):
     def checkpoints(self):
         return sorted(path.name for path in (self.out / "checkpoints").glob("*"))
 
+    @PLAIN_BUILD
     def test_first_measurement(self):
         """Nothing has been done yet, and nothing is left."""
         seen = lambda: (self.out / "log.jsonl").exists()
@@ -78,6 +81,7 @@ class Stop(support.ToolTest):
         for fact in ("held_out", "erf_area", "erf_inside", "flops"):
             self.assertEqual(mine[fact], theirs[fact], fact)
 
+    @PLAIN_BUILD
     def test_measurement_of_a_run(self):
         """What is due stays due: the checkpoint is of iteration 2, whose fields are measured when the run goes on."""
         options = {**SLOW, "iterations": 2, "batch": 2, "erf_every": 2, "erf_images": 4}
@@ -89,6 +93,7 @@ class Stop(support.ToolTest):
         self.assertEqual(len([names for names in self.names() if "erf/area_0" in names]), 2)
         self.assertEqual(len([names for names in self.names() if "held_out/loss" in names]), 1)
 
+    @PLAIN_BUILD
     def test_second_time(self):
         """Once more while a step takes its time: the process ends without a checkpoint."""
         command = self.command(**SLOW, batch=12, objective="block", erf_every=0)
