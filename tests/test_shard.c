@@ -136,6 +136,52 @@ static void test_same_bytes(void **state) {
 }
 
 /* Nothing remains of a shard that was given up, at whatever point. */
+/* A shard whose members were partly taken back is that of those that stayed. */
+static void test_rewind(void **state) {
+  (void)state;
+  static uint8_t bytes[400000];
+  struct rng rng;
+  struct error error = {0};
+  char folder[64], paths[2][96];
+  rng_init(&rng, test_seed(), RNG_TEST, 4, 0);
+  test_scratch(folder);
+  snprintf(paths[0], sizeof paths[0], "%s/rewound.tar", folder);
+  snprintf(paths[1], sizeof paths[1], "%s/plain.tar", folder);
+  for (int round = 0; round < 20; round++) {
+    struct shard_writer rewound, plain;
+    struct file_mark mark = {0};
+    int64_t sizes[2];
+    XXH128_hash_t hashes[2];
+    assert_ok(shard_create(&rewound, paths[0], &error), error);
+    assert_ok(shard_create(&plain, paths[1], &error), error);
+    for (int i = 0; i < 12; i++) {
+      bool stays = below(&rng, 2);
+      uint64_t offset, same;
+      assert_ok(shard_mark(&rewound, &mark, &error), error);
+      for (int k = 0; k < 3; k++) { /* several members to an image */
+        char name[32];
+        size_t size = (size_t)below(&rng, below(&rng, 2) ? 600 : (int)sizeof bytes);
+        snprintf(name, sizeof name, "%d_%d.jpg", i, k);
+        memset(bytes, below(&rng, 256), size);
+        assert_ok(shard_add(&rewound, name, bytes, size, &offset, &error), error);
+        if (!stays) continue;
+        assert_ok(shard_add(&plain, name, bytes, size, &same, &error), error);
+        assert_int_equal(offset, same);
+      }
+      if (!stays) assert_ok(shard_rewind(&rewound, &mark, &error), error);
+    }
+    assert_ok(shard_commit(&rewound, &sizes[0], &hashes[0], &error), error);
+    assert_ok(shard_commit(&plain, &sizes[1], &hashes[1], &error), error);
+    assert_true(sizes[0] == sizes[1] && XXH128_isEqual(hashes[0], hashes[1]));
+    for (int i = 0; i < 2; i++) {
+      assert_ok(file_digest(paths[i], &hashes[i], &error), error);
+    }
+    assert_true(XXH128_isEqual(hashes[0], hashes[1]));
+    file_mark_free(&mark);
+  }
+  test_scratch_remove(folder);
+}
+
 static void test_abandon(void **state) {
   (void)state;
   char folder[64], path[96];
@@ -268,8 +314,9 @@ static void test_damage(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_abandon),
-      cmocka_unit_test(test_visit_fails), cmocka_unit_test(test_truncation), cmocka_unit_test(test_damage),
+      cmocka_unit_test(test_rewind),  cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_same_bytes),
+      cmocka_unit_test(test_abandon), cmocka_unit_test(test_visit_fails), cmocka_unit_test(test_truncation),
+      cmocka_unit_test(test_damage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
