@@ -28,6 +28,7 @@ static inline const struct cpu_kernels *kernels_of(size_t level) {
 #if defined(__x86_64__)
   if (level == 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &nn_kernels_avx2;
   if (level == 2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) return &nn_kernels_avx512;
+  if (level == 3 && __builtin_cpu_supports("avx512bf16")) return &nn_kernels_avx512_bf16;
 #endif
   return level == 0 ? &nn_kernels_base : NULL;
 }
@@ -155,7 +156,7 @@ static inline void run(struct bench *b, struct nn_step *step) {
 static inline void each(void (*test)(struct bench *b), int rounds) {
   struct bench b = {0};
   uint64_t seed = test_seed();
-  for (size_t level = 0; level < 3; level++) {
+  for (size_t level = 0; level < 4; level++) {
     b.context.kernels = kernels_of(level);
     b.device.context = &b.context;
     for (int round = 0; b.context.kernels && round < rounds; round++) {

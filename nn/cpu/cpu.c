@@ -19,6 +19,7 @@ static const char *instruction_set(const struct cpu_kernels **kernels) {
     *kernels = &nn_kernels_avx2;
   }
   if (cpu_has_isa(dnnl_cpu_isa_avx512_core)) *kernels = &nn_kernels_avx512;
+  if (cpu_has_isa(dnnl_cpu_isa_avx512_core_bf16)) *kernels = &nn_kernels_avx512_bf16;
   if (cpu_has_isa(dnnl_cpu_isa_avx512_core_amx)) return "AVX-512 with AMX";
   if (cpu_has_isa(dnnl_cpu_isa_avx512_core_bf16)) return "AVX-512 with bf16";
   if (cpu_has_isa(dnnl_cpu_isa_avx512_core)) return "AVX-512";

@@ -24,6 +24,7 @@ extern const struct cpu_kernels nn_kernels_base;
 #if defined(__x86_64__)
 extern const struct cpu_kernels nn_kernels_avx2;   /* x86-64-v3 */
 extern const struct cpu_kernels nn_kernels_avx512; /* x86-64-v4 */
+extern const struct cpu_kernels nn_kernels_avx512_bf16;
 #endif
 
 #endif

@@ -3,6 +3,10 @@
 #define JIGSAW_NN_CPU_KERNELS_INTERNAL_H
 
 #include <omp.h>
+#include <string.h>
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
 
 #include "nn/cpu/kernels.h"
 
@@ -29,6 +33,7 @@ double KERNEL(square_sum)(const float *values, int64_t count, int threads);
 
 /* Loops are written once for both types: `bf16` is a constant wherever these are inlined. Vectors have no branches. */
 #define INLINED static inline __attribute__((always_inline))
+#define SIMD _Pragma("omp simd")
 
 union float_bits {
   float value;
@@ -58,6 +63,42 @@ INLINED void store(void *to, int64_t i, float value, bool bf16) {
   }
 }
 
+/* Stores of some numbers at once: a loop puts LANES of them, or fewer at the end of a row, and closes. In bf16 so many
+ * are rounded by one instruction, where there is one, which takes what is too small for a normal number as 0; `lanes`
+ * needs no memory then. */
+enum { LANES = 32 };
+
+INLINED void put(void *to, int64_t i, int64_t k, float value, float lanes[LANES], bool bf16) {
+  if (bf16) {
+    lanes[k] = value;
+  } else {
+    ((float *)to)[i + k] = value;
+  }
+}
+
+INLINED void put_close(void *to, int64_t i, int64_t count, const float lanes[LANES], bool bf16) {
+  if (!bf16) return;
+#if defined(__AVX512BF16__)
+  if (count == LANES) {
+    __m512bh halves = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(lanes + LANES / 2), _mm512_loadu_ps(lanes));
+    memcpy((uint16_t *)to + i, &halves, sizeof halves);
+    return;
+  }
+#endif
+  SIMD for (int64_t k = 0; k < count; k++) {
+    store(to, i + k, lanes[k], true);
+  }
+}
+
+/* a b + c, rounded once where there is an instruction for it. */
+INLINED float multiply_add(float a, float b, float c) {
+#if defined(__FMA__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
 INLINED float relu_of(float value) {
   return value <= 0 ? 0 : value; /* NaN stays */
 }
@@ -76,8 +117,6 @@ INLINED void *at(const struct nn_operand *operand, int64_t i) {
     enum { name = false };                                                                                             \
     __VA_ARGS__;                                                                                                       \
   }
-
-#define SIMD _Pragma("omp simd")
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
@@ -109,9 +148,10 @@ static inline void run_spans(span_task *task, const struct nn_step *step, int64_
   task(step, span_of(items, grain, omp_get_thread_num(), omp_get_num_threads()));
 }
 
-/* A length of floats or doubles that keeps neighbours on other cache lines. */
+/* A length of floats or doubles that keeps neighbours on other cache lines, and out of step with pages: a load that is
+ * a multiple of 4096 bytes from a recent store waits for it. */
 static inline int64_t padded(int64_t count) {
-  return (count + 15) / 16 * 16;
+  return (count + 15) / 16 * 16 + 80;
 }
 
 #endif

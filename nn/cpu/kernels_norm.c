@@ -3,31 +3,61 @@
 
 #include <string.h>
 
-enum { BLOCK = 128 };
+enum { BLOCK = 128, START = 16 }; /* rows */
 
 size_t KERNEL(norm_scratch)(const struct nn_step *step, int threads) {
   return norm_thread_bytes(padded(step->in[NN_X]->shape.c)) * (size_t)threads;
 }
 
-/* The sums of distances from `shift`, and of their squares, over the rows of a block. One row after the other: to take
- * several rows at a time spares loads and stores of sums, but it reads memory in an order that no processor foresees,
- * and takes twice as long. */
-INLINED void sum_block(const void *x, struct span rows, int64_t channels, const float *shift, float *sum, float *square,
-                       bool bf16) {
-  memset(sum, 0, (size_t)channels * sizeof *sum);
-  memset(square, 0, (size_t)channels * sizeof *square);
+/* Adds distances from `shift`, and their squares, over the rows of a tile, for a panel from channel `first` on. */
+INLINED void sum_panel(const void *x, struct span rows, int64_t channels, int64_t first, const float *shift, float *sum,
+                       float *square, bool bf16) {
+  float shifts[PANEL], sums[PANEL], squares[PANEL];
+  int64_t next = rows.last * channels + (rows.last - rows.first) * first;
+  memcpy(shifts, shift + first, sizeof shifts);
+  memcpy(sums, sum + first, sizeof sums);
+  memcpy(squares, square + first, sizeof squares);
+  for (int64_t row = rows.first; row < rows.last; row++, next += PANEL) {
+    fetch(x, next, bf16);
+    SIMD for (int64_t c = 0; c < PANEL; c++) {
+      float d = load(x, row * channels + first + c, bf16) - shifts[c];
+      sums[c] += d;
+      squares[c] = multiply_add(d, d, squares[c]);
+    }
+  }
+  memcpy(sum + first, sums, sizeof sums);
+  memcpy(square + first, squares, sizeof squares);
+}
+
+/* The same for the channels from `first` on, one row after the other. */
+INLINED void sum_rest(const void *x, struct span rows, int64_t channels, int64_t first, const float *shift, float *sum,
+                      float *square, bool bf16) {
   for (int64_t row = rows.first; row < rows.last; row++) {
-    SIMD for (int64_t c = 0; c < channels; c++) {
+    SIMD for (int64_t c = first; c < channels; c++) {
       float d = load(x, row * channels + c, bf16) - shift[c];
       sum[c] += d;
-      square[c] += d * d;
+      square[c] = multiply_add(d, d, square[c]);
     }
   }
 }
 
+INLINED void sum_block(const void *x, struct span rows, int64_t channels, const float *shift, float *sum, float *square,
+                       bool bf16) {
+  int64_t tile = tile_rows(channels, bf16), panels = tile ? channels / PANEL : 0;
+  memset(sum, 0, (size_t)channels * sizeof *sum);
+  memset(square, 0, (size_t)channels * sizeof *square);
+  for (int64_t first = rows.first; panels && first < rows.last; first += tile) {
+    for (int64_t panel = 0; panel < panels; panel++) {
+      struct span part = {first, smaller(first + tile, rows.last)};
+      sum_panel(x, part, channels, panel * PANEL, shift, sum, square, bf16);
+    }
+  }
+  if (panels * PANEL < channels) sum_rest(x, rows, channels, panels * PANEL, shift, sum, square, bf16);
+}
+
 /* The sums of x and of x^2 over the part's rows. A block of rows is summed in float32 as distances from the mean of the
- * block before, so that nothing cancels where the mean is large, and added up in double. The first block is measured
- * twice: to find its mean, and from that. */
+ * block before, so that nothing cancels where the mean is large, and added up in double. The first rows are measured
+ * twice: to find their mean, and from that. */
 INLINED void sum_rows(const void *x, struct span rows, int64_t channels, const struct norm_part *part, bool bf16) {
   float *shift = part->block, *sum = part->block + part->stride, *square = part->block + 2 * part->stride;
   double *total = part->sums, *total_square = part->sums + part->stride;
@@ -37,7 +67,8 @@ INLINED void sum_rows(const void *x, struct span rows, int64_t channels, const s
   }
   for (int64_t first = rows.first - BLOCK; first < rows.last; first += BLOCK) {
     bool measured = first >= rows.first;
-    struct span block = {measured ? first : rows.first, smaller((measured ? first : rows.first) + BLOCK, rows.last)};
+    struct span block = {measured ? first : rows.first,
+                         smaller(measured ? first + BLOCK : rows.first + START, rows.last)};
     double count = (double)(block.last - block.first);
     sum_block(x, block, channels, shift, sum, square, bf16);
     SIMD for (int64_t c = 0; c < channels; c++) {
@@ -81,16 +112,27 @@ static void finish_statistics(const struct norm *norm, const struct norm_part *p
   }
 }
 
+INLINED void apply_some(void *y, const void *x, const void *addend, int64_t at, int64_t first, int64_t count,
+                        const struct norm_part *part, bool bf16, bool add, bool relu) {
+  const float *mean = part->coefficient[MEAN] + first, *scale = part->coefficient[SCALE] + first;
+  const float *bias = part->coefficient[BIAS] + first;
+  float lanes[LANES];
+  SIMD for (int64_t c = 0; c < count; c++) {
+    float value = normalised(load(x, at + c, bf16), mean[c], scale[c], bias[c]);
+    if (add) value += load(addend, at + c, bf16);
+    put(y, at, c, relu ? relu_of(value) : value, lanes, bf16);
+  }
+  put_close(y, at, count, lanes, bf16);
+}
+
 INLINED void apply_rows(void *y, const void *x, const void *addend, struct span rows, int64_t channels,
                         const struct norm_part *part, bool bf16, bool add, bool relu) {
-  const float *mean = part->coefficient[MEAN], *scale = part->coefficient[SCALE], *bias = part->coefficient[BIAS];
   for (int64_t row = rows.first; row < rows.last; row++) {
-    int64_t first = row * channels;
-    SIMD for (int64_t c = 0; c < channels; c++) {
-      float value = normalised(load(x, first + c, bf16), mean[c], scale[c], bias[c]);
-      if (add) value += load(addend, first + c, bf16);
-      store(y, first + c, relu ? relu_of(value) : value, bf16);
+    int64_t at = row * channels, c = 0;
+    for (; c + LANES <= channels; c += LANES) {
+      apply_some(y, x, addend, at + c, c, LANES, part, bf16, add, relu);
     }
+    if (c < channels) apply_some(y, x, addend, at + c, c, channels - c, part, bf16, add, relu);
   }
 }
 

@@ -131,9 +131,29 @@ static inline void norm_recall(const struct norm *norm, const struct norm_part *
   }
 }
 
+/* ---- tiles ------------------------------------------------------------------------------------------------------- */
+
+/* For sums, rows are taken a tile at a time, and a tile by panels of channels, so that what belongs to a channel stays
+ * in registers over the rows of a tile. No processor foresees that order: the next tile is fetched meanwhile, from its
+ * begin to its end, a piece for each row of each panel. */
+enum { PANEL = 64, TILE_BYTES = 16384, TILE_ROWS = 16, LINE = 64 };
+
+/* 0: rows are so long that few of them make a tile, and it is better to take one after the other. */
+static inline int64_t tile_rows(int64_t channels, bool bf16) {
+  int64_t rows = TILE_BYTES / (channels * (bf16 ? 2 : 4));
+  return rows < TILE_ROWS ? 0 : rows;
+}
+
+INLINED void fetch(const void *from, int64_t i, bool bf16) {
+  const char *first = (const char *)from + i * (bf16 ? 2 : 4);
+  for (int byte = 0; byte < PANEL * (bf16 ? 2 : 4); byte += LINE) {
+    __builtin_prefetch(first + byte);
+  }
+}
+
 /* What both directions compute with; the same arithmetic, so that both find the same sign. */
 INLINED float normalised(float x, float mean, float scale, float bias) {
-  return (x - mean) * scale + bias;
+  return multiply_add(x - mean, scale, bias);
 }
 
 #endif

@@ -34,20 +34,71 @@ INLINED float gradient_at(const struct views *v, int64_t i, float mean, float sc
   return g;
 }
 
-INLINED void sum_block(const struct views *views, struct span rows, int64_t channels, const struct norm_part *part,
-                       bool bf16, bool second, bool keep, enum mask mask) {
-  const float *mean = part->coefficient[MEAN], *scale = part->coefficient[SCALE], *bias = part->coefficient[BIAS];
-  float *sum = part->block, *product = part->block + part->stride;
-  const struct views v = *views;
-  for (int64_t row = rows.first; row < rows.last; row++) {
-    SIMD for (int64_t c = 0; c < channels; c++) {
-      int64_t i = row * channels + c;
-      float g = gradient_at(&v, i, mean[c], scale[c], bias[c], bf16, second, mask);
-      if (keep) store(v.daddend, i, g, bf16);
+/* Adds g and g (x - mean) of `count` elements from `at` on to the sums of their channels. */
+INLINED void sum_some(const struct views *v, int64_t at, int64_t count, const float *mean, const float *scale,
+                      const float *bias, float *sum, float *product, bool bf16, bool second, bool keep,
+                      enum mask mask) {
+  float lanes[LANES];
+  SIMD for (int64_t c = 0; c < count; c++) {
+    float g = gradient_at(v, at + c, mean[c], scale[c], bias[c], bf16, second, mask);
+    if (keep) put(v->daddend, at, c, g, lanes, bf16);
+    sum[c] += g;
+    product[c] = multiply_add(g, load(v->x, at + c, bf16) - mean[c], product[c]);
+  }
+  if (keep) put_close(v->daddend, at, count, lanes, bf16);
+}
+
+/* Over the rows of a tile, for a panel from channel `first` on: of X and DY alone, else there is too much to fetch. */
+INLINED void sum_panel(const struct views *v, struct span rows, int64_t channels, int64_t first,
+                       const struct norm_part *part, bool bf16, enum mask mask) {
+  float mean[PANEL], scale[PANEL], bias[PANEL], sum[PANEL], product[PANEL];
+  float *sums = part->block + first, *products = part->block + part->stride + first;
+  int64_t next = rows.last * channels + (rows.last - rows.first) * first;
+  memcpy(mean, part->coefficient[MEAN] + first, sizeof mean);
+  memcpy(scale, part->coefficient[SCALE] + first, sizeof scale);
+  memcpy(bias, part->coefficient[BIAS] + first, sizeof bias);
+  memcpy(sum, sums, sizeof sum);
+  memcpy(product, products, sizeof product);
+  for (int64_t row = rows.first; row < rows.last; row++, next += PANEL) {
+    fetch(v->x, next, bf16);
+    fetch(v->dy, next, bf16);
+    SIMD for (int64_t c = 0; c < PANEL; c++) {
+      int64_t i = row * channels + first + c;
+      float g = gradient_at(v, i, mean[c], scale[c], bias[c], bf16, false, mask);
       sum[c] += g;
-      product[c] += g * (load(v.x, i, bf16) - mean[c]);
+      product[c] = multiply_add(g, load(v->x, i, bf16) - mean[c], product[c]);
     }
   }
+  memcpy(sums, sum, sizeof sum);
+  memcpy(products, product, sizeof product);
+}
+
+/* The same for the channels from `first` on, one row after the other. */
+INLINED void sum_rest(const struct views *v, struct span rows, int64_t channels, int64_t first,
+                      const struct norm_part *part, bool bf16, bool second, bool keep, enum mask mask) {
+  const float *mean = part->coefficient[MEAN], *scale = part->coefficient[SCALE], *bias = part->coefficient[BIAS];
+  float *sum = part->block, *product = part->block + part->stride;
+  for (int64_t row = rows.first; row < rows.last; row++) {
+    int64_t c = first, at = row * channels;
+    for (; c + LANES <= channels; c += LANES) {
+      sum_some(v, at + c, LANES, mean + c, scale + c, bias + c, sum + c, product + c, bf16, second, keep, mask);
+    }
+    sum_some(v, at + c, channels - c, mean + c, scale + c, bias + c, sum + c, product + c, bf16, second, keep, mask);
+  }
+}
+
+INLINED void sum_block(const struct views *views, struct span rows, int64_t channels, const struct norm_part *part,
+                       bool bf16, bool second, bool keep, enum mask mask) {
+  const struct views v = *views;
+  int64_t tile = second || keep || mask == MASK_BY_Y ? 0 : tile_rows(2 * channels, bf16);
+  int64_t panels = tile ? channels / PANEL : 0;
+  for (int64_t first = rows.first; panels && first < rows.last; first += tile) {
+    struct span of_tile = {first, smaller(first + tile, rows.last)};
+    for (int64_t panel = 0; panel < panels; panel++) {
+      sum_panel(&v, of_tile, channels, panel * PANEL, part, bf16, mask);
+    }
+  }
+  if (panels * PANEL < channels) sum_rest(&v, rows, channels, panels * PANEL, part, bf16, second, keep, mask);
 }
 
 /* The sums of g and of g (x - mean) over the part's rows, writing DADDEND on the way. */
@@ -65,20 +116,31 @@ INLINED void sum_rows(const struct views *views, int64_t channels, const struct 
   }
 }
 
+INLINED void write_some(const struct views *v, int64_t at, int64_t first, int64_t count, const struct norm_part *part,
+                        bool bf16, bool second, bool keep, bool statistics, enum mask mask) {
+  const float *mean = part->coefficient[MEAN] + first, *scale = part->coefficient[SCALE] + first;
+  const float *bias = part->coefficient[BIAS] + first, *slope = part->coefficient[SLOPE] + first;
+  const float *level = part->coefficient[LEVEL] + first;
+  float kept[LANES], lanes[LANES];
+  SIMD for (int64_t c = 0; c < count; c++) {
+    float g = gradient_at(v, at + c, mean[c], scale[c], bias[c], bf16, second, mask);
+    if (keep) put(v->daddend, at, c, g, kept, bf16);
+    float rest = statistics ? multiply_add(slope[c], load(v->x, at + c, bf16) - mean[c], level[c]) : 0;
+    put(v->dx, at, c, statistics ? multiply_add(scale[c], g, rest) : scale[c] * g, lanes, bf16);
+  }
+  if (keep) put_close(v->daddend, at, count, kept, bf16);
+  put_close(v->dx, at, count, lanes, bf16);
+}
+
 INLINED void write_rows(const struct views *views, struct span rows, int64_t channels, const struct norm_part *part,
                         bool bf16, bool second, bool keep, bool statistics, enum mask mask) {
-  const float *mean = part->coefficient[MEAN], *scale = part->coefficient[SCALE], *bias = part->coefficient[BIAS];
-  const float *slope = part->coefficient[SLOPE], *level = part->coefficient[LEVEL];
   const struct views v = *views;
   for (int64_t row = rows.first; row < rows.last; row++) {
-    SIMD for (int64_t c = 0; c < channels; c++) {
-      int64_t i = row * channels + c;
-      float g = gradient_at(&v, i, mean[c], scale[c], bias[c], bf16, second, mask);
-      if (keep) store(v.daddend, i, g, bf16);
-      float dx = scale[c] * g;
-      if (statistics) dx += slope[c] * (load(v.x, i, bf16) - mean[c]) + level[c];
-      store(v.dx, i, dx, bf16);
+    int64_t at = row * channels, c = 0;
+    for (; c + LANES <= channels; c += LANES) {
+      write_some(&v, at + c, c, LANES, part, bf16, second, keep, statistics, mask);
     }
+    write_some(&v, at + c, c, channels - c, part, bf16, second, keep, statistics, mask);
   }
 }
 
