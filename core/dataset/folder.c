@@ -1,6 +1,8 @@
 /* Names in folders, and paths made of them. */
 #include "core/dataset/internal.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -99,18 +101,44 @@ struct walk {
   struct error *error;
 };
 
-static int walk_add(struct walk *walk, const char *folder, char *name) {
-  struct name_list *list = walk->list;
-  if (!utf8_valid(name, strlen(name), NULL)) {
-    return error_set(walk->error, "%s: the file name \"%s\" is not UTF-8: rename the file", folder,
-                     text_show(text_of(name)).string);
-  }
+static int list_add(struct name_list *list, char *name, struct error *error) {
   void *items = list->names;
-  int status = array_reserve(&items, &list->capacity, list->count + 1, sizeof(*list->names), walk->error);
+  int status = array_reserve(&items, &list->capacity, list->count + 1, sizeof(*list->names), error);
   list->names = items;
-  if (status != 0) return -1;
-  list->names[list->count++] = name;
-  return 0;
+  if (status == 0) list->names[list->count++] = name;
+  return status;
+}
+
+/* The type that the folder tells costs no look at the entry. */
+static bool entry_is_folder(const struct dirent *entry, DIR *directory) {
+  struct stat status;
+  if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN) return entry->d_type == DT_DIR;
+  return fstatat(dirfd(directory), entry->d_name, &status, 0) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* Takes what is wanted of one folder, and sets `folders` to those that are in it. */
+static int walk_entries(struct walk *walk, const char *below, const char *folder, struct name_list *folders) {
+  DIR *directory = opendir(folder);
+  if (directory == NULL) return error_system(walk->error, "%s: cannot list", folder);
+  int status = 0;
+  for (struct dirent *entry; status == 0 && (errno = 0, entry = readdir(directory)) != NULL;) {
+    const char *name = entry->d_name;
+    bool wanted = name_has_suffix(name, walk->suffixes);
+    if (name[0] == '.' || (!wanted && !walk->recursive)) continue;
+    bool is_folder = (!wanted || entry->d_type == DT_DIR) && entry_is_folder(entry, directory);
+    if (is_folder ? !walk->recursive : !wanted) continue;
+    if (!is_folder && !utf8_valid(name, strlen(name), NULL)) {
+      status = error_set(walk->error, "%s: the file name \"%s\" is not UTF-8: rename the file", folder,
+                         text_show(text_of(name)).string);
+      break;
+    }
+    char *copy = below[0] == '\0' ? arena_copy(walk->arena, name, strlen(name)) : path_join(walk->arena, below, name);
+    status = copy == NULL ? error_memory(walk->error, strlen(name))
+                          : list_add(is_folder ? folders : walk->list, copy, walk->error);
+  }
+  if (status == 0 && errno != 0) status = error_system(walk->error, "%s: cannot list", folder);
+  closedir(directory);
+  return status;
 }
 
 static int walk_folder(struct walk *walk, const char *below, int depth);
@@ -118,9 +146,7 @@ static int walk_folder(struct walk *walk, const char *below, int depth);
 /* What is below folder `name`, unless it is a product. */
 static int walk_below(struct walk *walk, const char *name, int depth) {
   const char *path = path_in(walk->arena, walk->root, name, walk->error);
-  if (path == NULL) return -1;
-  if (!folder_exists(path)) return 0;
-  const char *mark = path_in(walk->arena, path, product_mark, walk->error);
+  const char *mark = path == NULL ? NULL : path_in(walk->arena, path, product_mark, walk->error);
   if (mark == NULL) return -1;
   if (file_exists(mark)) return 0;
   if (depth == FOLDER_DEPTH_MAX) {
@@ -131,18 +157,12 @@ static int walk_below(struct walk *walk, const char *name, int depth) {
 
 static int walk_folder(struct walk *walk, const char *below, int depth) {
   const char *folder = below[0] == '\0' ? walk->root : path_in(walk->arena, walk->root, below, walk->error);
-  char **names;
-  size_t count;
-  if (folder == NULL || directory_list(folder, walk->arena, &names, &count, walk->error) != 0) return -1;
-  for (size_t i = 0; i < count; i++) {
-    if (names[i][0] == '.') continue;
-    bool wanted = name_has_suffix(names[i], walk->suffixes);
-    if (!wanted && !walk->recursive) continue;
-    char *name = below[0] == '\0' ? names[i] : path_in(walk->arena, below, names[i], walk->error);
-    if (name == NULL) return -1;
-    if ((wanted ? walk_add(walk, folder, name) : walk_below(walk, name, depth)) != 0) return -1;
-  }
-  return 0;
+  struct name_list folders = {0};
+  int status = folder == NULL ? -1 : walk_entries(walk, below, folder, &folders);
+  for (size_t i = 0; i < folders.count && status == 0; i++)
+    status = walk_below(walk, folders.names[i], depth);
+  name_list_free(&folders);
+  return status;
 }
 
 static int compare_names(const void *a, const void *b) {

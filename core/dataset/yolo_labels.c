@@ -228,7 +228,7 @@ int yolo_parse(struct dataset *dataset, const char *data, size_t size, const cha
       status = -1;
     }
   }
-  if (status == 0 && memchr(rest.data, '\0', rest.size) != NULL) {
+  if (status == 0 && rest.size > 0 && memchr(rest.data, '\0', rest.size) != NULL) {
     dataset->images[dataset->image_count - 1].incomplete = true;
     status = dataset_fault(dataset, DATASET_BAD_FILE, error, "%s: binary data, no lines of text", name);
     rest.size = 0;
