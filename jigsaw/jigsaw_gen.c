@@ -59,7 +59,7 @@ static void make_options(struct arguments *a) {
   const struct option options[] = {
       {OPTION_SECTION, "Input and output", NULL, NULL, NULL, 0, 0, NULL},
       {OPTION_LIST, "annotations", &a->annotations, "FILE|DIR",
-       "COCO instances JSON, or a VOC or YOLO folder; given again: one more, joined", 0, 0, NULL},
+       "COCO instances JSON, a VOC or YOLO folder, or a data.yaml; given again: one more, joined", 0, 0, NULL},
       {OPTION_LIST, "images", &a->images, "DIR", "the pictures: of all annotations, or given once for each", 0, 0,
        NULL},
       {OPTION_TEXT, "out", &a->out, "DIR", "the sample store; made if need be", 0, 0, NULL},

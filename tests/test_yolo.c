@@ -409,6 +409,7 @@ static void test_parallel_folders(void **state) {
   check_folder(root, images, "val", "c.b.jpg:8x8:1 c.jpg:9x9:0 ");
   snprintf(images, sizeof(images), "%s/images/val", root);
   assert_load_fails(path, images, NULL, "none of the 2 pictures (c.b.jpg) in");
+  check_folder(root, images, NULL, "c.b.jpg:8x8:1 c.jpg:9x9:0 "); /* a part of the pictures, found from the root */
   assert_load_fails(root, NULL, "test", "no split \"test\"");
   make_file(root, "test.txt", "./images/train/a.jpg\nimages/val/c.b.jpg\r\n\nimages/val/gone.jpg\n");
   check_folder(root, NULL, "test", "images/train/a.jpg:40x30:1 images/val/c.b.jpg:8x8:1 images/val/gone.jpg:0x0:0 ");
@@ -474,6 +475,14 @@ static void test_described(void **state) {
   make_file(root, "list.txt", "/content/set/valid/images/1.png\n.\\test\\images\\2.png\r\n");
   check_folder(root, NULL, "train", "0.png:4x3:1 ");
   check_folder(root, NULL, "val", "valid/images/1.png:4x3:1 test/images/2.png:4x3:1 ");
+  make_file(root, "data.yaml", "train: train/images\ntest: gone/images\nnames: [cat]\n"); /* what is missing is said */
+  struct dataset dataset;
+  struct error error = {0};
+  assert_ok(load_split(&dataset, root, NULL, NULL, &error), error);
+  assert_int_equal(dataset.image_count, 1);
+  assert_int_equal(dataset.note_count, 1);
+  assert_non_null(strstr(dataset.notes[0], "test: \"gone/images\" is not there: left out"));
+  dataset_free(&dataset);
   make_file(root, "data.yaml", "train: nowhere\nnames: [cat]\n");
   assert_load_fails(path, NULL, NULL, "data.yaml: train: \"nowhere\" is no folder or list of pictures");
   assert_load_fails(path, NULL, "val", "data.yaml: no split \"val\"");

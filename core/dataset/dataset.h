@@ -3,9 +3,10 @@
  *
  * Readers keep every box as it stands in the file, broken ones too (empty, outside the image, NaN), so that whoever
  * uses the boxes can count what it leaves out. An annotation that cannot be used at all is left out and counted by its
- * reason. What makes the file as a whole doubtful is an error: malformed syntax, ids that stand for two things, names
- * that are not UTF-8. Messages name the file and the line (the byte, too, where lines are long) and say what to do;
- * files of other tools are called by their names.
+ * reason, up to a limit, and no background may be cut from its picture (incomplete). What makes the file as a whole
+ * doubtful is an error: malformed syntax, ids that stand for two things, names that are not UTF-8. Messages name the
+ * file and the line (the byte, too, where lines are long) and say what to do; files of other tools are called by their
+ * names.
  */
 #ifndef JIGSAW_CORE_DATASET_H
 #define JIGSAW_CORE_DATASET_H
@@ -98,19 +99,21 @@ struct dataset_options {
 
 struct dataset_options dataset_defaults(void);
 
-/* Reads `annotations` (a COCO file, or a folder) with the pictures in `images`. `options` may be NULL.
+/* Reads `annotations` with the pictures in `images`. `options` may be NULL.
  *   format  DATASET_AUTO: a file is YOLO by its name (.yaml, .data, .txt) or else COCO, by its name (.json) or its
- *           looks. A folder with Annotations/ or *.xml is VOC; one with instances_SPLIT.json, instances*.json,
- *           Roboflow's _annotations.coco.json or one JSON file that looks like COCO, there or deeper, is COCO; with
- *           labels/ or a *.yaml it is YOLO; with *.xml deeper VOC, with *.txt YOLO.
+ *           looks. A folder with *.xml, there or in Annotations/, is VOC; one with instances_SPLIT.json,
+ *           instances*.json, Roboflow's _annotations.coco.json or one JSON file that looks like COCO, there or deeper,
+ *           is COCO; with labels/ or a *.yaml it is YOLO; with *.xml deeper VOC, with *.txt YOLO.
  *   images  may be NULL. COCO: the split's folder or images/, beside or below the file's folder, that folder itself, or
- *           data/, JPEGImages/, imgs/: the first that holds one of the first pictures. VOC: JPEGImages beside
- *           Annotations, or the XML's own folder. YOLO: labels -> images, or the labels' own folder.
- *   split   NULL: everything. COCO: picks instances_SPLIT.json, or the file with SPLIT in its name or folder ("val"
- *           finds valid/, too). VOC: ImageSets/Main/SPLIT.txt, of which lines "NAME -1"
- *           (the class is not in the picture) are left out; the categories are those of all documents beside, so that
- *           every split numbers them alike. YOLO: labels/SPLIT and images/SPLIT, SPLIT/labels and
- *           SPLIT/images, or SPLIT.txt with a list of images relative to its own folder or to `images`.
+ *           data/, JPEGImages/, imgs/: the first that holds one of the first pictures. VOC: JPEGImages, images and what
+ *           else people call it beside the documents, or the documents' own folders. YOLO: what the YAML says; or
+ *           labels -> images, the folder beside the labels that has pictures of their names, or the labels' own.
+ *   split   NULL: everything. "val", "valid" and "validation" are the same. COCO: picks instances_SPLIT.json, or the
+ *           file with SPLIT in its name or folder. VOC: SPLIT.txt in ImageSets/Main, ImageSets or the root, of which
+ *           lines "NAME -1" (the class is not in the picture) are left out, or the documents in folders of that name;
+ *           the categories are those of all documents beside, so that every split numbers them alike. YOLO: the YAML's
+ *           entries; or labels/SPLIT and images/SPLIT, SPLIT/labels and SPLIT/images, or the list SPLIT.txt.
+ * Paths in lists and YAMLs that do not exist, as they are of another machine, are tried without their first parts.
  * Nothing is looked at in the pictures but, for YOLO, their size; nor need they exist. */
 int dataset_load(struct dataset *dataset, const char *annotations, const char *images,
                  const struct dataset_options *options, struct error *error);
@@ -185,12 +188,15 @@ int coco_parse(struct dataset *dataset, const char *data, size_t size, const cha
                void (*release)(void *context, size_t offset), void *context, struct error *error);
 
 /* One VOC XML document: appends an image and its boxes, and categories not yet known. PASCAL's corners are pixels that
- * count from 1 and lie inside the box, so x = xmin - 1, y = ymin - 1, w = xmax - xmin + 1, h = ymax - ymin + 1. Without
- * <filename> the image is named after the document, with .jpg. Any entity declaration is an error.
+ * count from 1 and lie inside the box, so x = xmin - 1, y = ymin - 1, w = xmax - xmin + 1, h = ymax - ymin + 1.
+ * Polygons and rotated boxes stand for the box around them. The image is named as <filename> says, without folders that
+ * lead elsewhere; without one like the document, with .jpg. Encodings other than XML's are known, and a bare "&" is
+ * taken as it is. What is not well-formed, declares an entity or is no <annotation> counts as DATASET_BAD_FILE and
+ * leaves nothing.
  *
- * dataset_load looks for the picture that <filename> names, then for one named like the document; when there is
- * neither, the image keeps <filename>. It sorts the categories by the bytes of their names, so that ids do not depend
- * on the order of the files. The hash is over the documents. */
+ * dataset_load looks for the picture that is named like the document, then for the one that <filename> names; when
+ * there is neither, the image keeps <filename>; when both are there, that is DATASET_RENAMED. It sorts the categories
+ * by the bytes of their names, so that ids do not depend on the order of the files. The hash is over the documents. */
 int voc_parse(struct dataset *dataset, const char *data, size_t size, const char *name, struct error *error);
 
 /* What lines of six numbers or more after the class are. */

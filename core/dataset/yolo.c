@@ -134,7 +134,10 @@ static int collect_from_folders(struct yolo *yolo) {
   size_t labelled;
   if (yolo->list != NULL) return yolo_add_list(yolo, yolo->list);
   const char *images = find_images(yolo);
-  yolo->apart = images != NULL && strcmp(images, yolo->labels) != 0;
+  bool named = yolo->split != NULL || strcmp(yolo->labels, yolo->root) == 0; /* and not guessed below the root */
+  yolo->apart = images != NULL && strcmp(images, yolo->labels) != 0 && named;
+  bool part = yolo->images != NULL && !named; /* of the pictures: the other labels are no strays */
+  if (part && yolo_list_labels(yolo, yolo->labels, true, false) != 0) return -1;
   if (images == NULL || yolo_add_folder(yolo, images, yolo->labels) != 0) return -1;
   if (yolo->images != NULL || yolo_match_labels(yolo, &labelled) != 0 || labelled > 0) return 0;
   const char *found;

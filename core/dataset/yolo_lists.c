@@ -132,7 +132,13 @@ int yolo_add_entries(struct yolo *yolo, size_t *used) {
     bases.last_base = bases.last_dropped = 0;
     int found = resolve(yolo, &bases, written, false, &folder, &rest);
     if (found < 0) return -1;
-    if (found == 0) continue;
+    if (found == 0) {
+      if (dataset_note(yolo->dataset, yolo->error, "%s: %s: \"%s\" is not there: left out", yolo->annotations,
+                       entry->split, entry->path) != 0) {
+        return -1;
+      }
+      continue;
+    }
     const char *path = folder[0] == '\0' ? rest : path_in(&yolo->arena, folder, rest, yolo->error);
     if (path == NULL) return -1;
     if ((folder_exists(path) ? yolo_add_folder(yolo, path, NULL) : yolo_add_list(yolo, path)) != 0) return -1;
