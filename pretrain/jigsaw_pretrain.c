@@ -2,6 +2,7 @@
  * wrong usage, 3 stopped by a signal and to be gone on with. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "pretrain/pretrain.h"
@@ -46,7 +47,9 @@ static double first_request; /* seconds; only of the handler */
  * to lose. timeout(1) and the like signal a process and its group: what comes within a tenth of a second is an echo. */
 static void request_stop(int number) {
   static const char told[] = "\nstopping, with a checkpoint after this step; Ctrl-C again ends at once\n";
-  double now = clock_seconds();
+  struct timespec clock = {0};
+  clock_gettime(CLOCK_MONOTONIC, &clock);
+  double now = (double)clock.tv_sec + (double)clock.tv_nsec * 1e-9;
   if (!stop_watched || (stop_requested && number == SIGINT && now - first_request > 0.1)) _exit(EXIT_STOPPED);
   if (stop_requested) return;
   first_request = now;
