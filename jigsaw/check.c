@@ -38,9 +38,11 @@ static int check_json(const struct walk *walk, const struct jig_record *record, 
   }
   cJSON *json = cJSON_ParseWithLength((const char *)bytes, size);
   const cJSON *file = cJSON_GetObjectItemCaseSensitive(json, "file_name");
+  const cJSON *set = cJSON_GetObjectItemCaseSensitive(json, "set"); /* these two only KEY.json has */
   int result = cJSON_IsString(file) ? 0 : error_set(error, "has no 'file_name'");
   if (result == 0) {
-    result = jig_describe_sample(record, record->negative ? NULL : &named, file->valuestring, &text, error);
+    result = jig_describe_sample(record, record->negative ? NULL : &named, file->valuestring,
+                                 cJSON_IsNumber(set) ? set->valueint : 0, &text, error);
   }
   if (result == 0 && (text.size != size || memcmp(text.data, bytes, size) != 0)) {
     result = error_set(error, "is not what the index and dataset.json say");

@@ -2,7 +2,7 @@
 #include "jigsaw/generate.h"
 
 int jig_describe_sample(const struct jig_record *record, const struct dataset_category *category, const char *file_name,
-                        struct buffer *text, struct error *error) {
+                        int set, struct buffer *text, struct error *error) {
   const int32_t *source = record->source, *inner = record->inner;
   const float *box = record->box;
   text->size = 0;
@@ -12,6 +12,7 @@ int jig_describe_sample(const struct jig_record *record, const struct dataset_ca
                                 (long long)record->annotation_id)) {
     return -1;
   }
+  if (set > 0 && buffer_printf(text, error, ",\"set\":%d", set)) return -1;
   if (buffer_printf(text, error, ",\"group\":\"%c\",\"image_id\":%lld,\"file_name\":", jig_group_letters[record->group],
                     (long long)record->image_id) ||
       buffer_json_string(text, file_name, error) ||

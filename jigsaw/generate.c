@@ -171,7 +171,7 @@ static int add_sample(void *context, const struct jig_extractor *extractor, size
   const struct dataset_image *entry = &work->dataset->images[draft->image];
   int32_t category = extractor->samples.items[number].category;
   const struct dataset_category *named = category >= 0 ? &work->dataset->categories[category] : NULL;
-  if (jig_describe_sample(record, named, entry->file_name, text, error)) return -1;
+  if (jig_describe_sample(record, named, entry->file_name, entry->set, text, error)) return -1;
   char name[64];
   uint64_t ignored;
   snprintf(name, sizeof name, JIG_KEY ".jpg", (long long)draft->image, number);

@@ -53,7 +53,7 @@ int jig_write_shards(const struct dataset *dataset, const struct jig_generate_op
 
 /* Replaces `text` by the sample's KEY.json; `category` is NULL for background. */
 int jig_describe_sample(const struct jig_record *record, const struct dataset_category *category, const char *file_name,
-                        struct buffer *text, struct error *error);
+                        int set, struct buffer *text, struct error *error);
 
 /* What dataset.json says of the first `shards` shards in FOLDER, made from them, from the categories and the hash of
  * `dataset`, and from the options that are recorded (borrowed; NULL: none). Fills `totals`; NULL is failure. */
