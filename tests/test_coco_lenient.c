@@ -23,6 +23,9 @@ static void test_left_out(void **state) {
   } cases[] = {
       {"{\"image_id\":1,\"category_id\":3}", DATASET_NO_BOX, "f.json:3: annotation number 2 has no bbox", true},
       {"{\"image_id\":1,\"category_id\":3,\"id\":77}", DATASET_NO_BOX, "f.json:3: annotation 77 has no bbox", true},
+      {"null", DATASET_BAD_VALUE, "f.json:3: annotation number 2 is null, not an object", false},
+      {"[1, 2]", DATASET_BAD_VALUE, "annotation number 2 is an array, not an object", false},
+      {"3", DATASET_BAD_VALUE, "annotation number 2 is a number, not an object", false},
       {ANNOTATION("null"), DATASET_NO_BOX, "has a bbox that is null, not [x, y, width, height]", true},
       {ANNOTATION("[]"), DATASET_NO_BOX, "has an empty bbox", true},
       {ANNOTATION("{}"), DATASET_BAD_BOX, "has a bbox that is an object", true},
@@ -129,6 +132,10 @@ static void test_flags(void **state) {
       {"\"iscrowd\":\"0\"", false},
       {"\"iscrowd\":\"1\"", true},
       {"\"iscrowd\":1.0", true},
+      {"\"iscrowd\":\"false\"", false},
+      {"\"iscrowd\":\"True\"", true},
+      {"\"iscrowd\":\"no\"", false},
+      {"\"iscrowd\":\"\"", false},
       {"\"ignore\":1", true},
       {"\"ignore\":true", true},
       {"\"ignore\":0", false},
@@ -215,6 +222,20 @@ static void test_polygons(void **state) {
   check_box(MASK("[[[10,20],[30,20],[30,50]]]"), DATASET_XYWH, 10, 20, 20, 30);
   check_box(WITH(ANNOTATIONS("{\"segmentation\":[[1,2,3,4]],\"image_id\":1,\"bbox\":[9,9,9,9],\"category_id\":3}")),
             DATASET_XYWH, 9, 9, 9, 9);
+}
+
+/* A bbox without area is as good as none, where the segmentation has one. */
+#define BOX_AND_MASK(bbox, segmentation)                                                                               \
+  WITH(ANNOTATIONS("{\"image_id\":1,\"category_id\":3,\"bbox\":" bbox ",\"segmentation\":" segmentation "}"))
+
+static void test_empty_boxes(void **state) {
+  (void)state;
+  check_box(BOX_AND_MASK("[0,0,0,0]", "[[10,20,30,20,30,50]]"), DATASET_XYWH, 10, 20, 20, 30);
+  check_box(BOX_AND_MASK("[-1,-1,-1,-1]", "[[10,20,30,20,30,50]]"), DATASET_XYXY, 10, 20, 20, 30);
+  check_box(BOX_AND_MASK("[0,0,0,0]", "{\"size\":[4,3],\"counts\":[5,2,5]}"), DATASET_RELATIVE, 1, 1, 1, 2);
+  check_box(BOX_AND_MASK("[1,2,0,4]", "[]"), DATASET_XYWH, 1, 2, 0, 4);
+  check_box(BOX_AND_MASK("[1,2,0,4]", "[[5,5]]"), DATASET_XYWH, 1, 2, 0, 4);
+  check_box(BOX_AND_MASK("[1,2,0,4]", "\"x\""), DATASET_XYWH, 1, 2, 0, 4);
 }
 
 /* Masks of 4 x 3: columns first. */
@@ -404,6 +425,66 @@ static void test_listed_twice(void **state) {
   dataset_free(&dataset);
 }
 
+/* Classes counted from 0 here and from 1 there. */
+static void test_shifted_categories(void **state) {
+  (void)state;
+  static const struct {
+    int used[3];
+    const char *words; /* NULL: it is read */
+  } cases[] = {
+      {{0, 1, 2},
+       "1 annotations have category_id 0, which is not among the categories, and none has 3, the id of \"c\""},
+      {{4, 2, 3},
+       "1 annotations have category_id 4, which is not among the categories, and none has 1, the id of \"a\""},
+      {{0, 0, 2}, "2 annotations have category_id 0"},
+      {{0, 1, 3}, NULL}, /* 0 is something else */
+      {{4, 1, 3}, NULL},
+      {{0, 1, 4}, NULL},
+      {{9, 1, 2}, NULL},
+      {{1, 1, 2}, NULL},
+  };
+  for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    char text[1024];
+    struct dataset dataset;
+    struct error error;
+    size_t size = (size_t)snprintf(text, sizeof(text),
+                                   "{" IMAGES ",\"categories\":[{\"id\":2,\"name\":\"b\"},{\"id\":3,\"name\":\"c\"},"
+                                   "{\"id\":1,\"name\":\"a\"}],\"annotations\":[");
+    for (int k = 0; k < 3; k++) {
+      size +=
+          (size_t)snprintf(text + size, sizeof(text) - size, "%s{\"image_id\":1,\"category_id\":%d,\"bbox\":[1,2,3,4]}",
+                           k == 0 ? "" : ",", cases[i].used[k]);
+    }
+    size += (size_t)snprintf(text + size, sizeof(text) - size, "]}");
+    int status = parse(&dataset, text, size, &error);
+    if (cases[i].words == NULL) {
+      assert_ok(status, error);
+    } else {
+      assert_int_equal(status, -1);
+      if (strstr(error.message, cases[i].words) == NULL) fail_msg("%s", error.message);
+    }
+    dataset_free(&dataset);
+  }
+}
+
+/* A name may be a number; an image that has none is left out where others have. */
+static void test_odd_names(void **state) {
+  (void)state;
+  struct dataset dataset;
+  read_text(&dataset,
+            "{\"images\":[{\"id\":1,\"file_name\":7},{\"id\":2},{\"id\":3,\"file_name\":null}]," CATEGORIES
+            ",\"annotations\":[" ANNOTATION("[1,2,3,4]") ",{\"image_id\":2,\"category_id\":3,\"bbox\":[1,2,3,4]}]}",
+            DATASET_XYWH);
+  assert_int_equal(dataset.image_count, 1);
+  assert_string_equal(dataset.images[0].file_name, "7");
+  assert_int_equal(dataset.box_count, 1);
+  assert_int_equal(dataset.faults[DATASET_NO_IMAGE].count, 1);
+  assert_int_equal(dataset.note_count, 1);
+  assert_non_null(
+      strstr(dataset.notes[0], "an image has no \"file_name\" and no \"coco_url\": left out, as 2 of 3 are"));
+  dataset_free(&dataset);
+}
+
 /* No categories: each is called by its id, numbers first. */
 static void test_unnamed_categories(void **state) {
   (void)state;
@@ -491,6 +572,8 @@ int main(void) {
       cmocka_unit_test(test_many_texts),   cmocka_unit_test(test_annotation_ids),
       cmocka_unit_test(test_listed_twice), cmocka_unit_test(test_unnamed_categories),
       cmocka_unit_test(test_addresses),    cmocka_unit_test(test_utf16),
+      cmocka_unit_test(test_empty_boxes),  cmocka_unit_test(test_shifted_categories),
+      cmocka_unit_test(test_odd_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

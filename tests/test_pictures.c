@@ -64,6 +64,7 @@ static void test_one_at_a_time(void **state) {
       {"a b.jpg", {"images/a%20b.jpg"}, "a%20b.jpg"},
       {"x%2Fa%20b.jpg", {"images/x/a b.jpg"}, "x/a b.jpg"},
       {"100%.jpg", {"images/s/100%.jpg"}, "s/100%.jpg"},
+      {" a.jpg\n", {"images/a.jpg"}, "a.jpg"},
       {"e\xcc\x81.jpg", {"images/\xc3\xa9.jpg"}, "\xc3\xa9.jpg"}, /* NFD, NFC */
       {"\xc3\x89T\xc3\x89.jpg", {"images/e\xcc\x81te\xcc\x81.JPG"}, "e\xcc\x81te\xcc\x81.JPG"},
       {"\xea\xb0\x80.jpg", {"images/\xe1\x84\x80\xe1\x85\xa1.jpg"}, "\xe1\x84\x80\xe1\x85\xa1.jpg"}, /* Hangul */
@@ -154,6 +155,28 @@ static void test_rivals(void **state) {
   dataset_free(&dataset);
 }
 
+/* Where no name fits, one that is there shows how they differ. */
+static void test_what_is_there(void **state) {
+  (void)state;
+  static const char *const wanted[] = {"name-that-no-neighbour-has.jpg"};
+  static const char *const words[] = {"is --images right (it holds none)?",
+                                      "is --images right (it holds 2, as b.jpg)?"};
+  for (int i = 0; i < 2; i++) {
+    struct dataset dataset;
+    struct error error = {0};
+    XXH128_hash_t hash;
+    set_up(state);
+    make_picture("images/a.txt");
+    if (i == 1) make_picture("images/c.png");
+    if (i == 1) make_picture("images/s/b.jpg");
+    make_dataset(&dataset, wanted, 1);
+    assert_int_equal(find(&dataset, 0, &hash, &error), -1);
+    if (strstr(error.message, words[i]) == NULL) fail_msg("%s", error.message);
+    dataset_free(&dataset);
+    tear_down(state);
+  }
+}
+
 static void test_the_folder_that_would_fit(void **state) {
   (void)state;
   static const char *const names[] = {"1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg"};
@@ -236,6 +259,7 @@ int main(void) {
       cmocka_unit_test(test_one_at_a_time),
       cmocka_unit_test_setup_teardown(test_names_that_repeat, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_rivals, set_up, tear_down),
+      cmocka_unit_test(test_what_is_there),
       cmocka_unit_test_teardown(test_the_folder_that_would_fit, tear_down),
       cmocka_unit_test_setup_teardown(test_hash, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_links, set_up, tear_down),

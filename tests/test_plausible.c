@@ -9,7 +9,26 @@
 
 static uint64_t seed;
 
-enum kind { VALID, CORNERS, PARTS, PART_CORNERS, TWICE_THE_SIZE, EMPTY };
+enum kind {
+  VALID,
+  CORNERS,
+  PARTS,
+  PART_CORNERS,
+  TWICE_THE_SIZE,
+  EMPTY,
+  TURNED_CORNERS,
+  INTERVALS,
+  TURNED,
+  CENTRES,
+  PERCENTS
+};
+
+static void put(double box[4], double a, double b, double c, double d) {
+  box[0] = a;
+  box[1] = b;
+  box[2] = c;
+  box[3] = d;
+}
 
 /* x y w h of a random box inside a picture of this size, as `kind` writes it. */
 static void random_box(struct rng *rng, enum kind kind, double width, double height, bool whole, double box[4]) {
@@ -29,6 +48,12 @@ static void random_box(struct rng *rng, enum kind kind, double width, double hei
   box[2] = (corners ? x2 : x2 - x1) * sx;
   box[3] = (corners ? y2 : y2 - y1) * sy;
   if (kind == EMPTY) box[2] = -1;
+  if (kind == TURNED_CORNERS) put(box, y1, x1, y2, x2);
+  if (kind == INTERVALS) put(box, x1, x2, y1, y2);
+  if (kind == TURNED) put(box, y1, x1, y2 - y1, x2 - x1);
+  if (kind == CENTRES) put(box, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1);
+  if (kind == PERCENTS)
+    put(box, x1 * 100 / width, y1 * 100 / height, (x2 - x1) * 100 / width, (y2 - y1) * 100 / height);
 }
 
 /* Every so often a box of another kind lies between. */
@@ -82,6 +107,11 @@ static void test_implausible_boxes(void **state) {
       {PART_CORNERS, {"lie within 0 .. 1", "--boxes relative-xyxy"}},
       {TWICE_THE_SIZE, {"outside their picture", "wrong picture or size"}},
       {EMPTY, {"have no area", "--boxes xywh goes on regardless"}},
+      {TURNED_CORNERS, {"fit as y1 x1 y2 x2", "which --boxes xyxy takes"}},
+      {INTERVALS, {"fit as x1 x2 y1 y2", "which --boxes xyxy takes"}},
+      {TURNED, {"fit as y x h w", "write them as x y w h"}},
+      {CENTRES, {"fit as centre x, centre y, w, h", "x - w / 2"}},
+      {PERCENTS, {"lie within 0 .. 100", "divide them by 100 for --boxes relative"}},
   };
   struct rng rng;
   rng_init(&rng, seed, RNG_TEST, 1, 0);

@@ -28,6 +28,7 @@ static void test_formats(void **state) {
       {"f.odgt", "{\"ID\": \"p0\", \"gtboxes\": []}\n{\"ID\": \"p1\", \"gtboxes\": []}\n", "crowdhuman2coco.py"},
       {"f.json", "[{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"score\": 0.9}]",
        "detections of a model"},
+      {"f.json", "[" WITH(ANNOTATIONS(ANNOTATION("[1,2,3,4]"))) "]", "a list with COCO inside"},
       {"f.json", "[{\"image_id\": 1, \"bbox\": [1, 2, 3, 4], \"category_id\": 1}]", "a bare list of annotations"},
       {"f.json", "{\"images\": [], \"annotations\": [{\"segments_info\": []}], \"categories\": []}", "panoptic"},
       {"f.json", "{\"images\": [], \"annotations\": [{\"caption\": \"A cat.\"}]}", "captions"},

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { SWEEP = 256 << 10, FIELDS_MAX = 7 };
 
@@ -168,9 +169,23 @@ static int read_flag(struct json *json, bool *yes) {
   double value = 0;
   *yes = kind == 't';
   if (kind == 't' || kind == 'f' || kind == 'n') return json_skip(json) != 0 ? -1 : 1;
-  int read = read_number(json, &value);
+  struct text text;
+  if (kind != '"') {
+    int read = read_number(json, &value);
+    *yes = value != 0;
+    return read;
+  }
+  if (json_string(json, "yes or no", &text) != 0) return -1;
+  text = text_trim(text);
+  static const char *const words[] = {"", "false", "no", "true", "yes"};
+  for (size_t i = 0; i < COUNT_OF(words); i++) {
+    if (text.size != strlen(words[i]) || strncasecmp(text.data, words[i], text.size) != 0) continue;
+    *yes = i > 2;
+    return 1;
+  }
+  int number = text_number(text, &value);
   *yes = value != 0;
-  return read;
+  return number;
 }
 
 /* ---- categories and images ---- */
@@ -210,9 +225,15 @@ static int read_pixels(struct json *json, int *pixels) {
   return read < 0 ? -1 : 0;
 }
 
-/* Null or empty text gives NULL. */
+/* Null or empty text gives NULL. A number is a name without its ending. */
 static int read_name(struct coco *coco, const char **name) {
+  struct text number;
   *name = NULL;
+  if (json_peek(&coco->json) == '0') {
+    if (json_number_text(&coco->json, "a file_name", &number) != 0) return -1;
+    *name = arena_copy(&coco->dataset->arena, number.data, number.size);
+    return *name == NULL ? error_memory(coco->error, number.size) : 0;
+  }
   if (json_peek(&coco->json) == 'n') return json_skip(&coco->json);
   if ((*name = read_text(coco, "a file_name in quotes")) == NULL) return -1;
   if (**name == '\0') *name = NULL;
@@ -222,7 +243,6 @@ static int read_name(struct coco *coco, const char **name) {
 /* Of the two, the file name; safe to join with a folder. LVIS has only the address. */
 static int choose_name(struct coco *coco, const char *file_name, const char *url, size_t offset, const char **name) {
   const char *written = file_name != NULL ? file_name : url;
-  if (written == NULL) return json_fail(&coco->json, offset, "an image has no \"file_name\" and no \"coco_url\"");
   *name = written;
   bool plain = strpbrk(written, "\\?") == NULL && strstr(written, "://") == NULL;
   if (plain && dataset_name_safe(written)) return 0;
@@ -265,6 +285,10 @@ static int read_image(struct coco *coco) {
     if (status != 0) return -1;
   }
   if ((reading.seen & 1) == 0) return json_fail(json, reading.offset, "an image has no \"id\"");
+  if (file_name == NULL && url == NULL) { /* told in the end: when there are others, only this one is left out */
+    if (coco->nameless++ == 0) coco->first_nameless = reading.offset;
+    return 0;
+  }
   if (choose_name(coco, file_name, url, reading.offset, &image.file_name) != 0) return -1;
   image.id = key.id.value;
   if (build_image(coco->dataset, &image, coco->error) != 0) return -1;
@@ -374,6 +398,16 @@ static int use_mask(struct coco *coco, size_t segmentation, struct coco_item *it
   }
 }
 
+/* Some tools write polygons or masks, and a bbox of zeros. */
+static int use_better_mask(struct coco *coco, size_t segmentation, struct coco_item *item) {
+  struct coco_item other = *item;
+  struct lack lack = {.text = ""};
+  other.flags &= ~(uint32_t)COCO_RELATIVE;
+  if (use_mask(coco, segmentation, &other, &lack) != 0) return -1;
+  if (lack.text[0] == '\0' && other.box[2] > 0 && other.box[3] > 0) *item = other;
+  return 0;
+}
+
 static int keep_annotation(struct coco *coco, const struct coco_item *item) {
   void *items = coco->items;
   int status = array_reserve(&items, &coco->item_capacity, coco->item_count + 1, sizeof(*item), coco->error);
@@ -395,7 +429,13 @@ static int read_annotation(struct coco *coco) {
   size_t segmentation = 0;
   bool yes = false;
   item.id = item.number;
+  char kind = json_peek(json);
   if (item.number == INT32_MAX) return json_fail(json, item.offset, "more than %d annotations", INT32_MAX - 1);
+  if (kind == 'n' || kind == '[' || kind == '"' || kind == '0' || kind == 't' || kind == 'f') {
+    if (coco_leave_out(coco, DATASET_BAD_VALUE, &item, item.offset, "is %s, not an object", kind_name(kind)) != 0)
+      return -1;
+    return json_skip(json);
+  }
   if (begin_object(json, &reading, &fields) != 0) return -1;
   int field, status = 0;
   while ((field = next_field(json, &reading)) < FIELDS_MAX) {
@@ -441,6 +481,8 @@ static int read_annotation(struct coco *coco) {
       item.box[3] -= item.box[1];
     }
     if (coco->boxes == DATASET_RELATIVE || coco->boxes == DATASET_RELATIVE_XYXY) item.flags |= COCO_RELATIVE;
+    bool area = item.box[2] > 0 && item.box[3] > 0;
+    if (!area && segmentation != 0 && use_better_mask(coco, segmentation, &item) != 0) return -1;
   }
   if (lack.text[0] == '\0') lack = no_box;
   if (lack.text[0] == '\0') return keep_annotation(coco, &item);
@@ -487,6 +529,15 @@ static int read_document(struct coco *coco) {
   return 0;
 }
 
+static int check_nameless(struct coco *coco) {
+  static const char fault[] = "an image has no \"file_name\" and no \"coco_url\"";
+  if (coco->nameless == 0) return 0;
+  if (coco->dataset->image_count == 0) return json_fail(&coco->json, coco->first_nameless, "%s", fault);
+  return dataset_note(coco->dataset, coco->error, "%s%s: %s: left out, as %" PRId64 " of %" PRId64 " are",
+                      coco->json.name, json_place(&coco->json, coco->first_nameless).text, fault, coco->nameless,
+                      coco->nameless + coco->dataset->image_count);
+}
+
 static int parse(struct coco *coco, const char *data, size_t size, const char *name) {
   json_open(&coco->json, data, size, name, coco->error);
   json_watch(&coco->json, size > SWEEP ? data + SWEEP : data + size, sweep, coco);
@@ -494,7 +545,7 @@ static int parse(struct coco *coco, const char *data, size_t size, const char *n
   coco->hash = XXH3_createState();
   if (coco->hash == NULL) return error_memory(coco->error, sizeof(XXH128_hash_t));
   XXH3_128bits_reset(coco->hash);
-  if (read_document(coco) != 0) return -1;
+  if (read_document(coco) != 0 || check_nameless(coco) != 0) return -1;
   sweep(coco, data + size);
   coco->dataset->hash = XXH3_128bits_digest(coco->hash);
   coco->dataset->format = DATASET_COCO;

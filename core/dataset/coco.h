@@ -43,6 +43,10 @@ struct coco {
   struct coco_keys incomplete;         /* images of which an annotation was left out */
   struct text_set texts;               /* ids that are not whole numbers */
   XXH3_state_t *hash;
+  struct id unknown;     /* the category that is used but not listed, */
+  int64_t unknown_count; /* if it is but one: in so many annotations; -1: several */
+  int64_t nameless;      /* images */
+  size_t first_nameless;
   const char *swept; /* what lies before is hashed and given back */
   void (*release)(void *context, size_t offset);
   void *context;

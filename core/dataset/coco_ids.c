@@ -174,6 +174,10 @@ static int resolve_item(struct coco *coco, struct coco_item *item, const struct 
                           coco_show_id(coco, image_of(item)).string);
   }
   if (category < 0) {
+    struct id id = category_of(item), *unknown = &coco->unknown;
+    bool same = coco->unknown_count == 0 || (id.is_text == unknown->is_text && id.value == unknown->value);
+    *unknown = id;
+    coco->unknown_count = same && coco->unknown_count >= 0 ? coco->unknown_count + 1 : -1;
     status = coco_leave_out(coco, DATASET_NO_CATEGORY, item, item->offset,
                             "has category_id %s, which is not among the categories",
                             coco_show_id(coco, category_of(item)).string);
@@ -187,6 +191,31 @@ static int resolve_item(struct coco *coco, struct coco_item *item, const struct 
   return status;
 }
 
+/* Classes counted from 0 in one place and from 1 in the other would all be taken for their neighbours. What gives them
+ * away is that one id beyond an end of the list is used, and the one at its other end is not. */
+static int check_shift(struct coco *coco) {
+  const struct coco_key *keys = coco->categories.keys;
+  int64_t last = coco->dataset->category_count - 1, low = 0, high = 0;
+  if (coco->unknown_count <= 0 || coco->unknown.is_text || coco->item_count == 0 || last < 1) return 0;
+  for (int64_t i = 0; i <= last; i++) {
+    if (keys[i].id.is_text) return 0;
+    if (keys[i].id.value < keys[low].id.value) low = i;
+    if (keys[i].id.value > keys[high].id.value) high = i;
+  }
+  bool below = keys[low].id.value > INT64_MIN && coco->unknown.value == keys[low].id.value - 1;
+  bool above = keys[high].id.value < INT64_MAX && coco->unknown.value == keys[high].id.value + 1;
+  int64_t end = below ? high : low;
+  if (!below && !above) return 0;
+  for (size_t i = 0; i < coco->item_count; i++)
+    if (coco->items[i].category == end) return 0;
+  return error_set(coco->error,
+                   "%s: %" PRId64 " annotations have category_id %" PRId64 ", which is not among the categories, and "
+                   "none has %" PRId64 ", the id of \"%s\": are the ids shifted by one? Correct the ids of the "
+                   "categories; or list %" PRId64 " there, too, if it is a class (--ignore-classes leaves it out)",
+                   coco->json.name, coco->unknown_count, coco->unknown.value, keys[end].id.value,
+                   text_show(text_of(coco->dataset->categories[end].name)).string, coco->unknown.value);
+}
+
 static int resolve_items(struct coco *coco, const struct id_table *images, const struct id_table *categories) {
   size_t kept = 0;
   for (size_t i = 0; i < coco->item_count; i++) {
@@ -197,7 +226,7 @@ static int resolve_items(struct coco *coco, const struct id_table *images, const
     kept++;
   }
   coco->item_count = kept;
-  return 0;
+  return check_shift(coco);
 }
 
 /* 1: no id of an annotation is there twice. 0: one is. -1: error. */

@@ -113,7 +113,12 @@ static int coco_load_folder(struct dataset *dataset, const char *annotations, co
 /* ---- loading ---- */
 
 static int check_paths(const char *annotations, const char *images, const char *split, struct error *error) {
-  if (images != NULL && !folder_exists(images)) return error_set(error, "%s: the image folder is not there", images);
+  if (images != NULL && !folder_exists(images)) {
+    return error_set(error,
+                     file_exists(images) ? "%s: a file, where the folder of the pictures should be (--images)"
+                                         : "%s: the image folder is not there",
+                     images);
+  }
   if (split != NULL && !dataset_name_safe(split))
     return error_set(error, "\"%s\" cannot be the name of a split", split);
   if (!folder_exists(annotations) && !file_exists(annotations))
@@ -123,7 +128,13 @@ static int check_paths(const char *annotations, const char *images, const char *
 
 static int load_file(struct dataset *dataset, enum dataset_format format, const char *path, const char *images,
                      const struct dataset_options *options, struct error *error) {
-  if (format != DATASET_COCO && name_has_suffix(path, yolo_suffixes))
+  bool json = false; /* under a name that YOLO has */
+  if (format == DATASET_AUTO && name_has_suffix(path, txt_suffixes)) {
+    int coco = recognise_coco("", path, error);
+    if (coco < 0) return -1;
+    json = coco > 0;
+  }
+  if (format != DATASET_COCO && !json && name_has_suffix(path, yolo_suffixes))
     return yolo_load(dataset, path, images, options->split, error);
   if (format == DATASET_VOC || format == DATASET_YOLO)
     return error_set(error, "%s: VOC and YOLO annotations are folders: name the one that this file is in", path);

@@ -39,9 +39,10 @@ static int hex_value(char c) {
 }
 
 /* A path in the one spelling that all its spellings share: "%20" decoded, slashes forward, composed Unicode, lower
- * case.
- */
+ * case, no white space around it. */
 static const char *fold_path(struct arena *arena, const char *path, struct error *error) {
+  while (isspace((unsigned char)*path))
+    path++;
   char *plain = arena_copy(arena, path, strlen(path)), *out = plain;
   if (plain == NULL) {
     error_memory(error, strlen(path));
@@ -57,6 +58,8 @@ static const char *fold_path(struct arena *arena, const char *path, struct error
     ascii &= byte < 0x80;
     *out++ = (char)(byte == '\\' ? '/' : byte < 0x80 ? tolower(byte) : byte);
   }
+  while (out > plain && isspace((unsigned char)out[-1]))
+    out--;
   *out = '\0';
   if (ascii) return plain;
   utf8proc_uint8_t *folded = NULL;

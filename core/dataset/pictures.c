@@ -295,6 +295,23 @@ static int find_folder(struct arena *arena, const struct search *search, const c
   return 0;
 }
 
+/* What the folder holds instead, by which its owner may see how the names differ. */
+static int describe_others(struct buffer *text, const char *folder, struct error *error) {
+  struct tree tree;
+  const char *first = NULL;
+  int64_t count = 0;
+  if (tree_read(&tree, folder, BELOW_DEPTH, BELOW_ENTRIES, error) != 0) return -1;
+  for (size_t i = 0; i < tree.file_count; i++) {
+    const char *name = tree.files[i].name;
+    if (!name_has_suffix(name, picture_suffixes)) continue;
+    if (count++ == 0 || strcmp(name, first) < 0) first = name;
+  }
+  int status = count == 0 ? buffer_printf(text, error, " (it holds none)?")
+                          : buffer_printf(text, error, " (it holds %" PRId64 ", as %s)?", count, first);
+  tree_free(&tree);
+  return status;
+}
+
 /* "12 of 20 pictures are missing from images: a.jpg, ...; what would help". */
 static int describe_missing(struct dataset *dataset, const struct search *search, const struct dataset_source *sources,
                             struct buffer *text, struct error *error) {
@@ -311,8 +328,10 @@ static int describe_missing(struct dataset *dataset, const struct search *search
     if (buffer_printf(text, error, "%s%s", i == 0 ? "" : ", ", name) != 0) return -1;
   }
   const char *more = search->count > NAMES_SHOWN ? ", ..." : "";
-  if (hits == 0)
-    return buffer_printf(text, error, "%s; no folder near has pictures of these names: is --images right?", more);
+  if (hits == 0) {
+    int status = buffer_printf(text, error, "%s; no folder near has pictures of these names: is --images right", more);
+    return status == 0 ? describe_others(text, first->folder, error) : -1;
+  }
   return buffer_printf(text, error, "%s; %s has %zu of these names: try --images %s", more, folder, hits, folder);
 }
 

@@ -15,17 +15,38 @@ struct example {
   const struct dataset_image *image;
 };
 
+/* What else four numbers may be: all of a data set fit so, where as x y w h many reach beyond their pictures. */
+enum reading { CORNERS, TURNED_CORNERS, INTERVALS, TURNED, CENTRES, READINGS };
+
+static const struct {
+  int percent; /* of the boxes that reach beyond as x y w h, at least */
+  const char *what, *advice;
+} readings[READINGS] = {
+    [CORNERS] = {25, "reach beyond their picture as x y w h, but fit as x1 y1 x2 y2", "--boxes xyxy takes them so"},
+    [TURNED_CORNERS] = {25, "reach beyond their picture as x y w h, but fit as y1 x1 y2 x2",
+                        "write them as x1 y1 x2 y2, which --boxes xyxy takes"},
+    [INTERVALS] = {25, "reach beyond their picture as x y w h, but fit as x1 x2 y1 y2",
+                   "write them as x1 y1 x2 y2, which --boxes xyxy takes"},
+    [TURNED] = {25, "reach beyond their picture as x y w h, but fit as y x h w", "write them as x y w h"},
+    [CENTRES] = {10, "reach beyond their picture as x y w h, but fit as centre x, centre y, w, h",
+                 "write x and y of the upper left corner: x - w / 2, y - h / 2"},
+};
+
 /* What a source's boxes look like, taken as x y w h. */
 struct tally {
   int64_t boxes;
-  int64_t empty;            /* without area, or not numbers */
-  int64_t outside;          /* wholly */
-  int64_t sticking_out;     /* by more than rounding and carelessness explain */
-  int64_t corners;          /* would be fine as x1 y1 x2 y2 */
+  int64_t empty;             /* without area, or not numbers */
+  int64_t outside;           /* wholly */
+  int64_t sticking_out;      /* by more than rounding and carelessness explain */
+  int64_t fitting[READINGS]; /* would be fine, read so */
+  int64_t percents;          /* within 0 .. 100 */
+  int64_t roomy;             /* of pictures that are far larger */
+  int64_t fractions;
+  double reach;             /* the farthest right or lower edge */
   int64_t parts;            /* within 0 .. 1 */
   int64_t parts_sticking;   /* of these: x + w or y + h is more than 1 */
   int64_t parts_as_corners; /* of these: fine as x1 y1 x2 y2 */
-  struct example first_empty, first_outside, first_part;
+  struct example first_empty, first_outside, first_part, first_percent;
 };
 
 /* The upright size of a picture; of a turned one, a square that holds both ways. False when it cannot be read. */
@@ -46,6 +67,33 @@ static bool is_fraction(double value) {
   return value != floor(value);
 }
 
+/* Whether an interval lies within 0 .. size. */
+static bool within(double low, double high, double size) {
+  double slack = fmax(2, size * 0.02);
+  return low < high && low >= -slack && high <= size + slack;
+}
+
+static void tally_readings(struct tally *tally, const struct dataset_box *box, double width, double height) {
+  double a = box->x, b = box->y, c = box->w, d = box->h;
+  tally->fitting[CORNERS] += within(a, c, width) && within(b, d, height);
+  tally->fitting[TURNED_CORNERS] += within(b, d, width) && within(a, c, height);
+  tally->fitting[INTERVALS] += within(a, b, width) && within(c, d, height);
+  tally->fitting[TURNED] += within(b, b + d, width) && within(a, a + c, height);
+  tally->fitting[CENTRES] += within(a - c / 2, a + c / 2, width) && within(b - d / 2, b + d / 2, height);
+}
+
+static void tally_percents(struct tally *tally, const struct dataset_image *image, const struct dataset_box *box,
+                           double width, double height) {
+  enum { ROOMY = 200 };
+  double right = box->x + box->w, lower = box->y + box->h;
+  tally->fractions += is_fraction(box->x) || is_fraction(box->y) || is_fraction(box->w) || is_fraction(box->h);
+  tally->reach = fmax(tally->reach, fmax(right, lower));
+  tally->roomy += width >= ROOMY && height >= ROOMY;
+  if (!(fmin(box->x, box->y) >= -0.1 && right <= 100.1 && lower <= 100.1)) return;
+  tally->percents++;
+  remember(&tally->first_percent, image, box);
+}
+
 static void tally_box(struct tally *tally, const struct dataset_image *image, const struct dataset_box *box,
                       double width, double height) {
   double x = box->x, y = box->y, w = box->w, h = box->h;
@@ -56,8 +104,8 @@ static void tally_box(struct tally *tally, const struct dataset_image *image, co
     remember(&tally->first_empty, image, box);
     return;
   }
-  bool as_corners = w > x && h > y && x >= -slack_x && y >= -slack_y && w <= width + slack_x && h <= height + slack_y;
-  tally->corners += as_corners;
+  tally_readings(tally, box, width, height);
+  tally_percents(tally, image, box, width, height);
   if (x >= width || y >= height || x + w <= 0 || y + h <= 0) {
     tally->outside++;
     remember(&tally->first_outside, image, box);
@@ -97,10 +145,22 @@ struct verdict {
   struct example first;
 };
 
-/* All that real corners have in common, and valid x y w h never: half of them and more reach beyond the picture. */
-static bool look_like_corners(const struct tally *tally) {
-  return tally->corners * 20 >= tally->boxes * 19 && tally->sticking_out * 4 >= tally->boxes &&
-         tally->sticking_out >= 3;
+/* What the boxes are rather than x y w h, of which valid ones never reach beyond the picture; READINGS: nothing else.
+ */
+static int other_reading(const struct tally *tally) {
+  for (int i = 0; i < READINGS; i++) {
+    if (tally->fitting[i] * 20 >= tally->boxes * 19 && tally->sticking_out >= 3 &&
+        tally->sticking_out * 100 >= tally->boxes * readings[i].percent) {
+      return i;
+    }
+  }
+  return READINGS;
+}
+
+/* All in the upper left corner of pictures that are far larger than 100 pixels, and not on whole pixels. */
+static bool look_like_percents(const struct tally *tally) {
+  return tally->boxes >= FEW && tally->percents * 20 >= tally->boxes * 19 && tally->roomy * 2 > tally->boxes &&
+         tally->fractions * 2 > tally->boxes && tally->reach > 50;
 }
 
 static struct verdict judge(const struct tally *tally, enum dataset_format format, enum dataset_boxes as) {
@@ -112,9 +172,14 @@ static struct verdict judge(const struct tally *tally, enum dataset_format forma
                                     : "--boxes relative takes them so",
                             tally->first_part};
   }
-  if (plain && look_like_corners(tally)) {
-    return (struct verdict){true, tally->sticking_out, "reach beyond their picture as x y w h, but fit as x1 y1 x2 y2",
-                            "--boxes xyxy takes them so", tally->first_outside};
+  int reading = plain ? other_reading(tally) : READINGS;
+  if (reading < READINGS) {
+    return (struct verdict){true, tally->sticking_out, readings[reading].what, readings[reading].advice,
+                            tally->first_outside};
+  }
+  if (plain && look_like_percents(tally)) {
+    return (struct verdict){true, tally->percents, "lie within 0 .. 100, as percentages of the picture's sides do",
+                            "divide them by 100 for --boxes relative", tally->first_percent};
   }
   const char *advice = "are these the annotations of these pictures, at this size?";
   if (format == DATASET_YOLO) advice = "YOLO's are centre and size as parts of the picture's sides, 0 .. 1";
@@ -158,7 +223,7 @@ int dataset_check_boxes(struct dataset *dataset, const struct dataset_source *so
     tally_images(&tally, dataset, first, last);
     const struct dataset_source *source = &sources[set > 0 ? set - 1 : 0];
     struct verdict verdict = judge(&tally, source->format, as);
-    if (verdict.what == NULL) continue;
+    if (verdict.what == NULL || verdict.first.image == NULL) continue;
     if (tell(dataset, source->annotations, &tally, &verdict, verdict.stop && !sure, error) != 0) return -1;
   }
   return 0;

@@ -117,6 +117,9 @@ static const struct sign signs[] = {
     {0, {"\"source-ref\""}, "a SageMaker Ground Truth manifest: give it as COCO (a few lines of Python)"},
     {0, {"\"data_row\""}, "an export of Labelbox: its labelbox package makes COCO of it"},
     {'[',
+     {"\"images\"", "\"annotations\"", "\"image_id\""},
+     "a list with COCO inside: give what is between its outer brackets, for several each as a file of its own"},
+    {'[',
      {"\"image_id\"", "\"score\""},
      "detections of a model (COCO results), not annotations: give the instances_*.json "
      "that they were made for"},

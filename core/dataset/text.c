@@ -39,6 +39,7 @@ struct text text_without_bom(struct text text) {
 bool text_is_utf16(struct text text) {
   if (text.size < 4) return false;
   unsigned char a = (unsigned char)text.data[0], b = (unsigned char)text.data[1];
+  if (a == 0xFF && b == 0xFE && text.data[2] == 0 && text.data[3] == 0) return false; /* UTF-32 */
   if ((a == 0xFF && b == 0xFE) || (a == 0xFE && b == 0xFF)) return true;
   return (a == 0) != (b == 0) && (text.data[2] == 0) == (a == 0) && (text.data[3] == 0) == (b == 0);
 }

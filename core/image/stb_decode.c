@@ -58,10 +58,46 @@ static int stb_at_end(void *user) {
 
 static const stbi_io_callbacks STB_CALLBACKS = {stb_read, stb_skip, stb_at_end};
 
+/* What a file is that is no picture that can be read, by its first bytes; NULL when that is not known. */
+static const char *known_as(const uint8_t *data, size_t size) {
+  static const struct {
+    size_t at, size;
+    const char *bytes, *what;
+  } known[] = {
+      {0, 23, "version https://git-lfs", "a Git LFS pointer, not the picture: run \"git lfs pull\" where it came from"},
+      {0, 9, "<!DOCTYPE", "a web page, not the picture: download it again"},
+      {0, 9, "<!doctype", "a web page, not the picture: download it again"},
+      {0, 5, "<html", "a web page, not the picture: download it again"},
+      {0, 5, "<?xml", "XML (SVG?), not a picture of pixels"},
+      {0, 4, "<svg", "SVG, not a picture of pixels"},
+      {4, 8, "ftypavif", "AVIF, which is not read: convert it to PNG or JPEG"},
+      {4, 7, "ftyphei", "HEIC, which is not read: convert it to JPEG"},
+      {4, 7, "ftyphev", "HEIC, which is not read: convert it to JPEG"},
+      {4, 8, "ftypmif1", "HEIF, which is not read: convert it to JPEG"},
+      {4, 4, "ftyp", "a video (MP4), not a picture"},
+      {4, 4, "jP  ", "JPEG 2000, which is not read: convert it to PNG"},
+      {4, 4, "JXL ", "JPEG XL, which is not read: convert it to PNG or JPEG"},
+      {0, 2, "\xFF\x0A", "JPEG XL, which is not read: convert it to PNG or JPEG"},
+      {0, 4, "PK\x03\x04", "a zip archive, not a picture: unpack it"},
+      {0, 2, "\x1F\x8B", "compressed with gzip: unpack it"},
+      {0, 6, "\x93NUMPY", "a NumPy array: write it as PNG"},
+      {0, 4, "\x76\x2F\x31\x01", "OpenEXR, which is not read: convert it to PNG"},
+      {0, 4, "%PDF", "a PDF document, not a picture"},
+      {128, 4, "DICM", "DICOM, which is not read: convert it to PNG"},
+  };
+  for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+    if (size >= known[i].at + known[i].size && memcmp(data + known[i].at, known[i].bytes, known[i].size) == 0)
+      return known[i].what;
+  }
+  return NULL;
+}
+
 int stb_probe(const uint8_t *data, size_t size, struct image_info *info, struct error *error) {
   struct stb_source source = {.data = data, .left = size};
   int width, height, channels;
   if (!stbi_info_from_callbacks(&STB_CALLBACKS, &source, &width, &height, &channels)) {
+    const char *what = known_as(data, size);
+    if (what != NULL) return error_set(error, "%s", what);
     uint8_t magic[4] = {0};
     if (size > 0) memcpy(magic, data, size < 4 ? size : 4);
     return error_set(error,

@@ -126,8 +126,8 @@ COCO = [
     ("image id is a fraction", item("images", id=1.5), 0, ["samples"]),
     ("image id is null", item("images", id=None), 1, [JSON, "an image needs an id"]),
     ("image without id", item("images", id=...), 1, [JSON, "an image has no \"id\""]),
-    ("file_name is a number", item("images", file_name=7), 1, [JSON, "a file_name in quotes"]),
-    ("image without file_name", item("images", file_name=...), 1, [JSON, "an image has no \"file_name\""]),
+    ("file_name is a number", item("images", file_name=7), 1, ["1 of 12 pictures are missing"]),
+    ("image without file_name", item("images", file_name=...), 0, ["an image has no \"file_name\"", "left out, as 1 of 12"]),
     ("width is text", document(lambda value: value["images"][0].update(width=str(value["images"][0]["width"]))), 0, ["0 broken"]),
     ("width is negative", item("images", width=-5), 0, ["samples"]),
     ("height is a list", item("images", height=[480]), 0, ["samples"]),
@@ -178,7 +178,7 @@ COCO = [
     ("backslashes", item("images", file_name="..\\000001.jpg"), 0, ["0 broken"]),
     ("an address", item("images", file_name="https://example.org/000001.jpg?size=1#x"), 0, ["0 broken"]),
     ("an address only", item("images", file_name=..., coco_url="http://example.org/000001.jpg"), 0, ["0 broken"]),
-    ("an empty name", item("images", file_name=""), 1, [JSON, "an image has no \"file_name\""]),
+    ("an empty name", item("images", file_name=""), 0, ["left out, as 1 of 12"]),
     ("only folders", item("images", file_name="../.."), 1, [JSON, "\"../..\" names no picture"]),
     ("a file name that is not UTF-8", text("000001.jpg", b"\xe9\xff.jpg"), 1, [JSON, "not UTF-8"]),
     ("a file name with NUL", text("000001.jpg", "a\\u0000.jpg"), 1, [JSON, "NUL"]),
@@ -222,7 +222,7 @@ class Coco(BadInput):
     def test_the_place_is_right(self):
         line = self.source[: self.source.index(b"[")].count(b"\n") + 1
         self.expect(1, ["instances.json:%d: " % line], *self.arguments(text("[", "?")))
-        one_line = document(lambda value: value["annotations"].append(1))
+        one_line = document(lambda value: value["images"].append(1))
         self.expect(1, ["instances.json:1, byte %d: " % one_line(self.source).rindex(b"1]")], *self.arguments(one_line))
 
     def test_truncated_at_every_thousandth_byte(self):
