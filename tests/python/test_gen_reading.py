@@ -100,6 +100,39 @@ class Joined(Reading):
         self.refuse("--annotations", "a.json,b.json", "--out", self.out, words=words)
 
 
+class Odd(Reading):
+    """Names and pictures that are not what they seem."""
+
+    def test_json_under_the_name_of_a_list(self):
+        self.succeed(*self.arguments(self.write("all.txt", self.data)))
+        self.assertGreater(len(self.samples()), SCENES)
+
+    def test_a_file_for_a_folder(self):
+        picture = self.images / "000001.jpg"
+        words = ["000001.jpg: a file, where the folder of the pictures should be (--images)"]
+        self.refuse(*self.arguments(self.folder / "all.json", images=picture), words=words)
+
+    def test_utf32(self):
+        path = self.folder / "wide.json"
+        path.write_text(json.dumps(self.data), encoding="utf-32")
+        self.refuse(*self.arguments(path), words=["wide.json is UTF-32 text: save it as UTF-8"])
+
+    def test_what_is_no_picture(self):
+        kinds = {
+            "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+            "a web page": b"<!DOCTYPE html><html></html>",
+            "AVIF": b"\0\0\0\x1cftypavif\0\0\0\0mif1avif",
+            "HEIC": b"\0\0\0\x1cftypheic\0\0\0\0mif1heic",
+            "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n",
+            "DICOM": bytes(128) + b"DICM",
+            "not a picture of a known format (it begins with the bytes 44 49 43 4d)": b"DICM",
+        }
+        for what, head in kinds.items():
+            with self.subTest(what):
+                (self.images / "000001.jpg").write_bytes(head)
+                self.refuse(*self.arguments(self.folder / "all.json"), "--overwrite", words=["000001.jpg: ", what])
+
+
 class Classes(Reading):
     def test_left_out_and_renamed(self):
         names = [category["name"] for category in self.data["categories"]]
