@@ -424,11 +424,12 @@ static int read_annotation(struct coco *coco) {
                                         FIELD("iscrowd"), FIELD("ignore"), FIELD("segmentation")}};
   struct json *json = &coco->json;
   struct reading reading;
-  struct lack lack = {.text = ""}, no_box = {.text = ""};
+  struct lack lack, no_box; /* mostly nothing: not even cleared */
   struct coco_item item = {.number = ++coco->number, .flags = COCO_NUMBERED, .offset = json_offset(json)};
   size_t segmentation = 0;
   bool yes = false;
   item.id = item.number;
+  lack.text[0] = no_box.text[0] = '\0';
   char kind = json_peek(json);
   if (item.number == INT32_MAX) return json_fail(json, item.offset, "more than %d annotations", INT32_MAX - 1);
   if (kind == 'n' || kind == '[' || kind == '"' || kind == '0' || kind == 't' || kind == 'f') {

@@ -383,8 +383,8 @@ void json_watch(struct json *json, const char *mark, void (*passed)(void *contex
   json->context = context;
 }
 
-size_t json_offset(const struct json *json) {
-  return (size_t)(skip_space(json->at, json->end) - json->begin);
+const char *json_pass_space(const struct json *json) {
+  return skip_space(json->at, json->end);
 }
 
 static int enter(struct json *json, char bracket, const char *what) {
@@ -457,7 +457,7 @@ int json_next_member(struct json *json, struct text *key) {
   bool escaped = false;
   const char *after = scan_key(json, json->at, &escaped, key);
   if (after == NULL || (escaped && decode(json, key) != 0)) return -1;
-  json->at = after;
+  json->at = skip_space(after, json->end);
   return 1;
 }
 
@@ -470,13 +470,6 @@ int json_string(struct json *json, const char *what, struct text *text) {
   *text = (struct text){json->at + 1, (size_t)(after - json->at) - 2};
   json->at = after;
   return escaped ? decode(json, text) : 0;
-}
-
-char json_peek(struct json *json) {
-  json->at = skip_space(json->at, json->end);
-  if (json->at == json->end) return '\0';
-  char first = *json->at;
-  return is_digit(first) || first == '-' || first == 'N' || first == 'I' ? '0' : first;
 }
 
 int json_number_text(struct json *json, const char *what, struct text *text) {

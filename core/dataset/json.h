@@ -54,10 +54,24 @@ int json_number_text(struct json *json, const char *what, struct text *text); /*
 bool json_whole(struct text number, int64_t *value); /* 12.0 and 1e3 too; false: not of 64 bits */
 int json_skip(struct json *json);
 
-/* How the next value begins: { [ " t f n, 0 for a number, NUL at the end of the file, or what should not be there. */
-char json_peek(struct json *json);
+/* Where the next value begins, white space passed. Mostly there is none: values are asked for this millions of times.
+ */
+const char *json_pass_space(const struct json *json);
+static inline const char *json_next_value(const struct json *json) {
+  return json->at < json->end && (unsigned char)*json->at > ' ' ? json->at : json_pass_space(json);
+}
 
-size_t json_offset(const struct json *json); /* of the next value, white space passed */
+static inline size_t json_offset(const struct json *json) {
+  return (size_t)(json_next_value(json) - json->begin);
+}
+
+/* How it begins: { [ " t f n, 0 for a number, NUL at the end of the file, or what should not be there. */
+static inline char json_peek(struct json *json) {
+  json->at = json_next_value(json);
+  if (json->at == json->end) return '\0';
+  char first = *json->at;
+  return (first >= '0' && first <= '9') || first == '-' || first == 'N' || first == 'I' ? '0' : first;
+}
 
 /* ":LINE", to follow the name of the file; ":LINE, byte N" in a line that is too long to look through; ": byte N"
  * behind what is no text. Reads the file from its start. */
