@@ -102,7 +102,7 @@ class CocoTest(unittest.TestCase):
             images = [{"id": i, "file_name": f"d/{i}.jpg", "width": rng.randrange(1, 9999), "height": 7} for i in ids]
             boxes = [{"id": i, "image_id": rng.choice(ids), "category_id": rng.choice(categories)["id"],
                       "iscrowd": i % 2,
-                      "bbox": [rng.uniform(-1e3, 1e3), rng.random() * 10 ** rng.randrange(-40, 38), i, 1 / 3],
+                      "bbox": [rng.uniform(-1e3, 1e3), rng.random() * 10 ** rng.randrange(-40, 38), i + 1, 1 / 3],
                       "segmentation": [[rng.random() * 640 for _ in range(rng.randrange(40))]]} for i in range(200)]
             sections = [("images", images), ("annotations", boxes), ("categories", categories), ("info", {"x": [[]]})]
             rng.shuffle(sections)
