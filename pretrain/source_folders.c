@@ -9,18 +9,31 @@
 
 /* ---- listing ----------------------------------------------------------------------------------------------------- */
 
+/* Who gives the folder of train/ and val/ has classes a folder deeper. */
+static int fail_empty_class(const char *path, struct error *error) {
+  struct arena names = {0};
+  struct name_list list = {0};
+  int result = folder_list(path, true, picture_suffixes, &names, &list, error);
+  if (result == 0 && list.count > 0) {
+    result = error_set(
+        error, "%s: pictures only in folders below this class folder: are these the classes (--data %s)?", path, path);
+  } else if (result == 0) {
+    result =
+        error_set(error, "%s: no pictures (*.jpg, *.png, ...) in this class folder; wanted is DIR/CLASS/picture", path);
+  }
+  name_list_free(&list);
+  arena_free(&names);
+  return result;
+}
+
 static int add_class(struct source *source, const char *name, int32_t label, struct error *error) {
-  static const char *const suffixes[] = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", NULL};
   struct arena names = {0};
   struct name_list list = {0};
   const int32_t labels[JIG_REGIONS] = {label};
   char path[PATH_SIZE];
   int result = path_format(path, error, "%s/%s", source->folder, name);
-  if (result == 0) result = folder_list(path, false, suffixes, &names, &list, error);
-  if (result == 0 && list.count == 0) {
-    result =
-        error_set(error, "%s: no pictures (*.jpg, *.png, ...) in this class folder; wanted is DIR/CLASS/picture", path);
-  }
+  if (result == 0) result = folder_list(path, false, picture_suffixes, &names, &list, error);
+  if (result == 0 && list.count == 0) result = fail_empty_class(path, error);
   for (size_t i = 0; result == 0 && i < list.count; i++) {
     result = path_format(path, error, "%s/%s", name, list.names[i]);
     if (result == 0) result = source_add_picture(source, path, labels, error);

@@ -196,6 +196,7 @@ static void test_the_folder_that_would_fit(void **state) {
       make_picture(name);
     }
     make_picture("elsewhere/2.jpg");
+    make_picture("images2/1.png"); /* the same name, once more */
     make_dataset(&dataset, names, COUNT_OF(names));
     int status = find(&dataset, 100, &hash, &error);
     assert_int_equal(status, places[i][1] == NULL ? 0 : -1);

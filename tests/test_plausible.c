@@ -135,11 +135,41 @@ static void test_implausible_boxes(void **state) {
   }
 }
 
+/* VOC's corners count from 1: parts of the sides are off by one when they come here. */
+static void test_voc_parts(void **state) {
+  (void)state;
+  static const struct dataset_source voc = {"v", NULL, NULL, DATASET_VOC};
+  struct rng rng;
+  rng_init(&rng, seed, RNG_TEST, 2, 0);
+  for (int round = 0; round < 200; round++) {
+    struct dataset dataset = {0};
+    struct error error = {0};
+    const struct dataset_image image = {.file_name = "p.jpg", .folder = "none", .width = 320, .height = 240};
+    bool parts = round % 2 == 0;
+    assert_ok(build_image(&dataset, &image, &error), error);
+    for (int i = 0; i < 8; i++) { /* in pixels: down to one, at the corner, too */
+      double x1 = rng_uniform(&rng) * 0.9, y1 = rng_uniform(&rng) * 0.9;
+      double x2 = x1 + (1 - x1) * rng_uniform(&rng), y2 = y1 + (1 - y1) * rng_uniform(&rng);
+      double sx = parts ? 1 : round % 3 == 0 ? 1 : 319, sy = parts ? 1 : round % 3 == 0 ? 1 : 239;
+      double left = parts ? x1 : 1 + floor(x1 * sx), top = parts ? y1 : 1 + floor(y1 * sy);
+      double right = parts ? x2 : 1 + floor(x2 * sx), bottom = parts ? y2 : 1 + floor(y2 * sy);
+      struct dataset_box box = {.x = left - 1, .y = top - 1, .w = right - left + 1, .h = bottom - top + 1};
+      assert_ok(build_box(&dataset, box, &error), error);
+    }
+    int status = dataset_check_boxes(&dataset, &voc, DATASET_XYWH, false, &error);
+    if (parts && (status == 0 || strstr(error.message, "VOC's are in pixels") == NULL))
+      fail_msg("round %d passed", round);
+    if (!parts && status != 0) fail_msg("round %d: %s", round, error.message);
+    dataset_free(&dataset);
+  }
+}
+
 int main(void) {
   seed = test_seed();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_valid_boxes_are_never_refused),
       cmocka_unit_test(test_implausible_boxes),
+      cmocka_unit_test(test_voc_parts),
   };
   return cmocka_run_group_tests_name("plausible", tests, NULL, NULL);
 }

@@ -53,6 +53,7 @@ static void test_formats(void **state) {
       {"f.txt", "\n\nCar 0.00 0 -1.57 16.0 24.0 56.0 72.0 1.5 1.6 3.6 1 2 3 0\n", "KITTI"},
       {"f.txt", "684,8,273,116,0,0,0,0\n", "VisDrone"},
       {"f.txt", "684,8,273,116,0,0,0,0,\n", "VisDrone"},
+      {"a.txt", "0 0,5 0,5 0,1 0,1\n", NULL},
       {"gt.txt", "1,1,912,484,97,109,0,7,1\n", "MOT Challenge"},
       {"train.tfrecord", "\x10\x01", "TensorFlow records"},
       {"train.tfrecord-00000-of-00010", "\x10\x01", "TensorFlow records"},

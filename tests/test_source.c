@@ -555,6 +555,11 @@ static void test_class_folders(void **state) {
   snprintf(path, sizeof path, "%s/class_z", folder);
   assert_ok(directory_create(path, &error), error);
   REFUSED(folder, true, SOURCE_TRAINING, &options, path, "no pictures");
+  snprintf(path, sizeof path, "%s/class_z/deep", folder);
+  assert_ok(directory_create(path, &error), error);
+  snprintf(path, sizeof path, "%s/class_z/deep/x.jpg", folder);
+  write_bytes(path, "x", 1);
+  REFUSED(folder, true, SOURCE_TRAINING, &options, "class_z: pictures only in folders below", "are these the classes");
   snprintf(path, sizeof path, "%s/class_a", folder);
   REFUSED(path, true, SOURCE_TRAINING, &options, path, "no class folders");
   REFUSED(folder, false, SOURCE_TRAINING, &options, folder, "neither");

@@ -370,6 +370,7 @@ static void test_folders(void **state) {
   make_file(root, "ImageSets/Main/val.txt", "c\r\n\nb\n");
   make_file(root, "ImageSets/Main/dog_val.txt", "a  1\nb -1\nc 0");
   make_file(root, "ImageSets/Main/no_val.txt", "a -1\n");
+  assert_load_fails(root, NULL, "vall", "a folder vall of documents; there are dog_val, no_val, val");
   make_file(root, "ImageSets/Main/bad_val.txt", "a 1\nb 2\n");
   make_file(root, "ImageSets/Main/out_val.txt", "../a\n");
   make_file(root, "ImageSets/Main/gone_val.txt", "nobody\n");
@@ -461,6 +462,13 @@ static void test_other_folders(void **state) {
   make_file(root, "devkit/VOC2007/SegmentationClass/x.png", "");
   snprintf(path, sizeof(path), "%s/devkit", root);
   check_folder(path, NULL, NULL, "VOC2007/JPEGImages/x.jpg=0b ");
+
+  make_folder(root, "l/labels"); /* named as YOLO's are */
+  make_folder(root, "l/images");
+  make_document(root, "l/labels/x.xml", "x.jpg", "b");
+  make_file(root, "l/images/x.jpg", "");
+  snprintf(path, sizeof(path), "%s/l", root);
+  check_folder(path, NULL, NULL, "x.jpg=0b ");
 
   make_folder(root, "o/Annotations"); /* a folder of another name, but not the masks */
   make_folder(root, "o/a_masks");

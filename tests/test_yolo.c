@@ -29,6 +29,23 @@ static void parse(struct dataset *dataset, const char *text, struct yolo_form *f
   parse_bytes(dataset, text, strlen(text), form);
 }
 
+/* Names for numbers, commas for blanks. */
+static void test_written_otherwise(void **state) {
+  (void)state;
+  static const char *const texts[] = {"dog .5 .5 .5 .5", "1,.5,.5,.5,.5", "1, .5, .5, .5, .5",
+                                      "dog, .5, .5, .5, .5, .9\r\n", "1\t.5\t.5\t.5\t.5"};
+  for (size_t i = 0; i < COUNT_OF(texts); i++) {
+    struct dataset dataset;
+    struct yolo_form form = {0};
+    begin(&dataset);
+    parse(&dataset, texts[i], &form);
+    if (dataset.box_count != 1 || dataset_fault_total(&dataset) != 0) fail_msg("not read: %s", texts[i]);
+    const struct dataset_box *box = &dataset.boxes[0];
+    assert_true(box->category == 1 && box->x == 50 && box->y == 25 && box->w == 100 && box->h == 50);
+    dataset_free(&dataset);
+  }
+}
+
 /* What cannot be used is counted, with its place; the rest of the file is read. */
 static void test_bad_labels(void **state) {
   (void)state;
@@ -41,7 +58,16 @@ static void test_bad_labels(void **state) {
       {"0.5 .5 .5 .1 .1", "f.txt:1: class 0.5", DATASET_NO_CATEGORY},
       {"nan .5 .5 .1 .1", "f.txt:1: class nan", DATASET_NO_CATEGORY},
       {"1e99 .5 .5 .1 .1", "f.txt:1: class 1e99", DATASET_NO_CATEGORY},
-      {"cat .5 .5 .1 .1", "f.txt:1: class \"cat\" is not a number", DATASET_BAD_VALUE},
+      {"2 .5 .5 .1 .1",
+       "f.txt:1: class 2 is not one of 0 .. 1: does the list of names belong to these labels, or do they "
+       "count from 1?",
+       DATASET_NO_CATEGORY},
+      {"3 .5 .5 .1 .1", "f.txt:1: class 3 is not one of 0 .. 1: does the list of names belong to these labels?",
+       DATASET_NO_CATEGORY},
+      {"Cat .5 .5 .1 .1", "f.txt:1: class \"Cat\" is not a number, nor in a list of names", DATASET_BAD_VALUE},
+      {"0 0,5 0,5 0,1 0,1", "f.txt:1: \"0,5\" is not a number: write a point for a decimal comma", DATASET_BAD_VALUE},
+      {"0,.5,,.1,.1", "f.txt:1: \"\" is not a number", DATASET_BAD_VALUE},
+      {"0,0,200,100,1,1,0,0", "f.txt:1: class \"0,0,200,100,1,1,0,0\" is not a number", DATASET_BAD_VALUE},
       {"0", "f.txt:1: 0 numbers after the class", DATASET_BAD_BOX},
       {"0 .5", "f.txt:1: 1 numbers", DATASET_BAD_BOX},
       {"0 .5 .5 .1", "f.txt:1: 3 numbers", DATASET_BAD_BOX},
@@ -206,6 +232,8 @@ static void test_lines(void **state) {
   /* With a confidence: only where the counts show that these are no keypoints. */
   check_lines("0 .3 .1 .9 .1 .8 .5 .99\n1 .9 .1 .3 .1 .8 .5 .8 .6 .97", YOLO_SCORED_POLYGONS, 120);
   check_lines("0 .3 .1 .9 .1 .8 .5 .99\n1 .9 .1 .3 .1 .8 .5 .97", YOLO_POLYGONS, 0);
+  check_lines("0 .3 .1 .9 .1 .9 .5 .3 .5 .99\n1 .9 .1 .3 .1 .3 .5 .9 .5 .97", YOLO_SCORED_POLYGONS, 120);
+  check_lines("0 .5 .5 .5 .5 .4 .4 .6 .6 .99\n1 .5 .5 .5 .25 .4 .4 .6 .6 .97", YOLO_POLYGONS, 0);
   /* A confidence and the number of a track. */
   check_lines("0 .5 .5 .5 .5 .9 1\n1 .5 .5 .5 .5 .8 2", YOLO_TRACKS, 100);
   check_lines("0 .5 .5 .5 .5 17\n", YOLO_POLYGONS, 100);
@@ -517,6 +545,62 @@ static void test_other_names(void **state) {
   test_scratch_remove(root);
 }
 
+/* Folders in capitals; pictures deeper than labels, or labels deeper than pictures; nothing where names are ambiguous.
+ */
+static void test_other_depths(void **state) {
+  (void)state;
+  char root[64], path[128];
+  test_scratch(root);
+  make_folder(root, "a/Images/train");
+  make_folder(root, "a/Labels/train");
+  make_picture(root, "a/Images/train/x.png", 4, 3);
+  make_file(root, "a/Labels/train/x.txt", whole);
+  make_file(root, "a/notes.json", "{\"categories\": [{\"id\": 0, \"name\": \"cat\"}], \"info\": {}}");
+  snprintf(path, sizeof(path), "%s/a", root);
+  check_folder(path, NULL, NULL, "train/x.png:4x3:1 ");
+  check_folder(path, NULL, "train", "x.png:4x3:1 ");
+
+  make_folder(root, "b/images/p");
+  make_folder(root, "b/images/q");
+  make_folder(root, "b/labels");
+  make_picture(root, "b/images/p/x.png", 4, 3);
+  make_picture(root, "b/images/q/y.png", 5, 3);
+  make_picture(root, "b/images/p/z.png", 4, 3);
+  make_picture(root, "b/images/q/z.png", 5, 3);
+  make_file(root, "b/labels/z.txt", whole);
+  snprintf(path, sizeof(path), "%s/b", root);
+  assert_load_fails(path, NULL, NULL, "none of the 4 pictures");
+  make_file(root, "b/labels/x.txt", whole);
+  make_file(root, "b/labels/y.txt", whole);
+  struct dataset dataset;
+  struct error error = {0};
+  assert_ok(load_split(&dataset, path, NULL, NULL, &error), error);
+  assert_true(has_note(&dataset, "2 pictures have their labels in another folder, found by name; the first: p/x.png"));
+  dataset_free(&dataset);
+  check_folder(path, NULL, NULL, "p/x.png:4x3:1 p/z.png:4x3:0 q/y.png:5x3:1 q/z.png:5x3:0 ");
+
+  make_folder(root, "c/images");
+  make_folder(root, "c/labels/p");
+  make_file(root, "c/labels/p/x.txt", whole);
+  snprintf(path, sizeof(path), "%s/c", root);
+  assert_load_fails(path, NULL, NULL, "there are no pictures: name their folder");
+  make_picture(root, "c/images/x.png", 4, 3);
+  check_folder(path, NULL, NULL, "x.png:4x3:1 ");
+  snprintf(path, sizeof(path), "%s/c/images", root);
+  assert_load_fails(path, NULL, NULL, "only pictures, no annotations");
+  snprintf(path, sizeof(path), "%s/c/labels/p/x.txt", root);
+  assert_load_fails(path, NULL, NULL, "is a label file: name the folder");
+  make_file(root, "c/list.txt", "images/x.png\nlabels/p/x.txt\n");
+  snprintf(path, sizeof(path), "%s/c/list.txt", root);
+  assert_load_fails(path, NULL, NULL, "list.txt:2: \"labels/p/x.txt\" is no picture");
+  make_file(root, "c/data.yaml", "path: \"C:\\Users\"\n");
+  snprintf(path, sizeof(path), "%s/c/data.yaml", root);
+  assert_load_fails(path, NULL, NULL, "write / or single quotes");
+  make_file(root, "c/data.yaml", "names:\n\t0: cat\n");
+  assert_load_fails(path, NULL, NULL, "a tab?");
+  test_scratch_remove(root);
+}
+
 static void test_darknet(void **state) {
   (void)state;
   char root[64], path[128], up[160];
@@ -604,6 +688,7 @@ static void test_flat_folder(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_bad_labels),
+      cmocka_unit_test(test_written_otherwise),
       cmocka_unit_test(test_values),
       cmocka_unit_test(test_repeated),
       cmocka_unit_test(test_encodings),
@@ -616,6 +701,7 @@ int main(void) {
       cmocka_unit_test(test_folder_per_split),
       cmocka_unit_test(test_described),
       cmocka_unit_test(test_other_names),
+      cmocka_unit_test(test_other_depths),
       cmocka_unit_test(test_darknet),
       cmocka_unit_test(test_poses),
       cmocka_unit_test(test_flat_folder),

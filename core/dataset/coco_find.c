@@ -68,6 +68,7 @@ static int choose_files(const char *folder, const char *split, const struct name
       int value = promise(list->names[i], split);
       if (value < highest || value == 0 || (pass == 0) != (value > ANY_NAME)) continue;
       if (pass == 1) {
+        if (name_is_note(list->names[i])) continue; /* Label Studio's notes.json beside YOLO labels */
         if (looked++ == LOOKED_AT) break;
         int coco = recognise_coco(folder, list->names[i], error);
         if (coco < 0) return -1;

@@ -62,9 +62,16 @@ static int holds(const char *folder, bool recursive, const char *const *suffixes
 /* What only a YOLO data set has at its root. */
 static int has_yolo_mark(struct arena *arena, const char *folder, struct error *error) {
   static const char *const marks[] = {".yaml", ".yml", ".data", ".names", NULL};
-  const char *labels = path_in(arena, folder, "labels", error);
-  if (labels == NULL) return -1;
-  return folder_exists(labels) ? 1 : holds(folder, false, marks, error);
+  static const char *const folders[] = {"labels", "Labels"};
+  for (size_t i = 0; i < COUNT_OF(folders); i++) {
+    const char *labels = path_in(arena, folder, folders[i], error);
+    if (labels == NULL) return -1;
+    if (!folder_exists(labels)) continue;
+    int text = holds(labels, true, txt_suffixes, error), document = holds(labels, true, xml_suffixes, error);
+    if (text < 0 || document < 0) return -1;
+    return text > 0 || document == 0; /* some keep VOC's documents there */
+  }
+  return holds(folder, false, marks, error);
 }
 
 /* From what tells most to what tells least. */
@@ -96,6 +103,10 @@ static int detect_folder(const char *annotations, const char *split, enum datase
   if (found != 0) return found > 0 ? 0 : -1;
   *format = DATASET_AUTO;
   if (split != NULL) return error_set(error, "%s: no annotations of a split \"%s\" found", annotations, split);
+  if (holds(annotations, true, picture_suffixes, error) > 0) {
+    return error_set(error, "%s: only pictures, no annotations: name the folder of the annotations, or one with both",
+                     annotations);
+  }
   return error_set(error,
                    "%s: no annotations found: neither instances_*.json (COCO), nor *.xml (VOC), nor *.txt (YOLO)",
                    annotations);

@@ -214,11 +214,11 @@ struct yolo_form {
   bool numbered;             /* there are no class names: "class 0", "class 1", ... are added as they come */
   enum yolo_lines lines_are; /* when kpt_shape is not known */
   /* Of lines with six numbers or more: how many there were, how many numbers the last one had, whether that differed;
-   * how many lines had an odd count, could end with a confidence, could be keypoints of three numbers or of two, could
-   * end with the number of a track, and with one beyond 1. */
+   * how many lines had an odd count, could end with a confidence, could begin with a box, could be keypoints of three
+   * numbers or of two, could end with the number of a track, and with one beyond 1. */
   int64_t lines, numbers;
   bool varied;
-  int64_t odd, scored, flagged, around, tracked, beyond;
+  int64_t odd, scored, boxed, flagged, around, tracked, beyond;
 };
 
 /* What all lines that were seen agree with. */

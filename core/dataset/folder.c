@@ -13,7 +13,8 @@ enum { FOLDER_DEPTH_MAX = 16 };
 /* Written by our tools into whatever folder they fill: a store inside a data set is no part of it. */
 static const char product_mark[] = "run.json";
 
-const char *const picture_suffixes[] = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", NULL};
+const char *const picture_suffixes[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff",
+                                        ".bmp", ".gif",  ".tga", ".ppm",  ".pgm", ".pnm",  NULL};
 
 bool name_has_suffix(const char *name, const char *const *suffixes) {
   size_t size = strlen(name);

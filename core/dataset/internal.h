@@ -29,6 +29,9 @@ struct text text_without_bom(struct text text); /* without UTF-8's byte order ma
 bool text_next_line(struct text *rest, struct text *line);
 bool text_next_word(struct text *rest, struct text *word);
 
+/* Commas separate its fields: no decimal commas in a line of words. */
+bool text_has_commas_between(struct text line);
+
 /* For messages: quotes, backslashes and what is not harmless (utf8_harmless) as \xNN, cut to fit. */
 struct text_shown {
   char string[160];

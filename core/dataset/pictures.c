@@ -332,6 +332,9 @@ static int describe_missing(struct dataset *dataset, const struct search *search
     int status = buffer_printf(text, error, "%s; no folder near has pictures of these names: is --images right", more);
     return status == 0 ? describe_others(text, first->folder, error) : -1;
   }
+  if (hits > search->count) hits = search->count; /* a name may be there as .jpg and as .png */
+  if (search->count * 2 < (size_t)dataset->image_count)
+    return buffer_printf(text, error, "%s; %s has %zu of these names", more, folder, hits);
   return buffer_printf(text, error, "%s; %s has %zu of these names: try --images %s", more, folder, hits, folder);
 }
 

@@ -46,7 +46,8 @@ struct tally {
   int64_t parts;            /* within 0 .. 1 */
   int64_t parts_sticking;   /* of these: x + w or y + h is more than 1 */
   int64_t parts_as_corners; /* of these: fine as x1 y1 x2 y2 */
-  struct example first_empty, first_outside, first_part, first_percent;
+  int64_t voc_parts;        /* within 0 .. 1 before 1 was taken off, as VOC's corners are counted from 1 */
+  struct example first_empty, first_outside, first_part, first_percent, first_voc_part;
 };
 
 /* The upright size of a picture; of a turned one, a square that holds both ways. False when it cannot be read. */
@@ -121,6 +122,12 @@ static void tally_box(struct tally *tally, const struct dataset_image *image, co
     tally->parts_as_corners += w > x && h > y;
     remember(&tally->first_part, image, box);
   }
+  double right = x + w, bottom = y + h;
+  bool voc_in_parts = fmax(right, bottom) <= 1.0001 && fmin(x, y) >= -1.01;
+  if (voc_in_parts && (is_fraction(right) || is_fraction(bottom) || is_fraction(x) || is_fraction(y))) {
+    tally->voc_parts++;
+    remember(&tally->first_voc_part, image, box);
+  }
 }
 
 static void tally_images(struct tally *tally, const struct dataset *dataset, int64_t first, int64_t last) {
@@ -180,6 +187,11 @@ static struct verdict judge(const struct tally *tally, enum dataset_format forma
   if (plain && look_like_percents(tally)) {
     return (struct verdict){true, tally->percents, "lie within 0 .. 100, as percentages of the picture's sides do",
                             "divide them by 100 for --boxes relative", tally->first_percent};
+  }
+  if (format == DATASET_VOC && tally->voc_parts * 2 > tally->boxes) {
+    return (struct verdict){true, tally->voc_parts, "lie within 0 .. 1 before 1 is taken off their corners",
+                            "VOC's are in pixels: multiply them by the picture's width and height",
+                            tally->first_voc_part};
   }
   const char *advice = "are these the annotations of these pictures, at this size?";
   if (format == DATASET_YOLO) advice = "YOLO's are centre and size as parts of the picture's sides, 0 .. 1";

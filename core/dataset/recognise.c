@@ -204,6 +204,7 @@ static const char *by_lines(struct text text) {
   if (line.size == 0) return NULL;
   struct shape shape = line_shape(line);
   if (shape.commas) {
+    if (!text_has_commas_between(line)) return NULL; /* decimal commas */
     if (shape.count == 8 && shape.numbers == 8) {
       return "VisDrone's labels: the VisDrone.yaml of Ultralytics has the code that makes YOLO labels of them";
     }

@@ -102,6 +102,17 @@ bool text_next_word(struct text *rest, struct text *word) {
   return size > 0;
 }
 
+bool text_has_commas_between(struct text line) {
+  bool blank = false, any = false, inside = false;
+  for (size_t i = 0; i < line.size; i++) {
+    bool comma = line.data[i] == ',', last = i + 1 == line.size;
+    blank |= is_space(line.data[i]);
+    any |= comma;
+    inside |= comma && !last && !is_space(line.data[i + 1]);
+  }
+  return any && !(blank && inside);
+}
+
 struct text_shown text_show(struct text text) {
   struct text_shown shown;
   size_t used = 0;

@@ -7,8 +7,8 @@
 static const char *const xml_suffixes[] = {".xml", NULL};
 
 /* What people call the folders; the first is PASCAL's. */
-static const char *const document_folders[] = {"Annotations", "annotations", "Annotation", "annotation",
-                                               "annots",      "xmls",        "xml"};
+static const char *const document_folders[] = {"Annotations", "annotations", "Annotation", "annotation", "annots",
+                                               "xmls",        "xml",         "labels",     "Labels"};
 static const char *const picture_folders[] = {"JPEGImages", "images", "Images", "JPEGimages", "jpegimages", "PNGImages",
                                               "image",      "Image",  "imgs",   "img",        "pictures",   "photos"};
 
@@ -223,6 +223,25 @@ static int list_split(struct voc_set *set, struct dataset *dataset, const char *
   return status;
 }
 
+static int fail_split(struct voc_set *set, const char *split, struct error *error) {
+  static const char *const text_suffixes[] = {".txt", NULL};
+  enum { SHOWN = 8 };
+  struct name_list list = {0};
+  char names[600] = "";
+  const char *folder = path_in(&set->arena, set->parent, "ImageSets/Main", error);
+  if (folder == NULL) return -1;
+  if (folder_exists(folder) && folder_list(folder, false, text_suffixes, &set->arena, &list, error) != 0) return -1;
+  size_t used = 0;
+  for (size_t i = 0; i < list.count && i < SHOWN; i++) {
+    used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%.*s", i == 0 ? "; there are " : ", ",
+                             (int)(name_stem(list.names[i]) < 60 ? name_stem(list.names[i]) : 60), list.names[i]);
+  }
+  if (list.count > SHOWN) snprintf(names + used, sizeof(names) - used, ", ...");
+  name_list_free(&list);
+  return error_set(error, "%s: no split \"%s\": neither ImageSets/Main/%s.txt nor a folder %s of documents%s",
+                   set->parent, split, split, split, names);
+}
+
 int voc_set_list(struct voc_set *set, struct dataset *dataset, const char *split, struct name_list *list,
                  struct error *error) {
   static const char *const validation[] = {"val", "valid", "validation"};
@@ -238,8 +257,7 @@ int voc_set_list(struct voc_set *set, struct dataset *dataset, const char *split
   for (size_t i = 0; any && i < COUNT_OF(validation) && list->count == 0; i++)
     if (list_split(set, dataset, validation[i], list, error) != 0) return -1;
   if (list->count > 0) return 0;
-  return error_set(error, "%s: no split \"%s\": neither ImageSets/Main/%s.txt nor a folder %s of documents",
-                   set->parent, split, split, split);
+  return fail_split(set, split, error);
 }
 
 /* ---- the picture of a document ---- */

@@ -30,10 +30,13 @@ static int find_split(struct yolo *yolo, const char *split) {
     return error_set(yolo->error, "the name of the split is too long: %.40s...", split);
   }
   const char *root = yolo->root;
-  const char *folders[] = {join3(yolo, root, "labels", split), join3(yolo, root, split, "labels"),
+  const char *folders[] = {join3(yolo, root, "labels", split), join3(yolo, root, "Labels", split),
+                           join3(yolo, root, split, "labels"), join3(yolo, root, split, "Labels"),
                            path_in(&yolo->arena, root, split, yolo->error)};
   const char *lists[] = {path_in(&yolo->arena, root, name, yolo->error), join3(yolo, root, "..", name)};
-  if (!folders[0] || !folders[1] || !folders[2] || !lists[0] || !lists[1]) return -1;
+  for (size_t i = 0; i < COUNT_OF(folders); i++)
+    if (folders[i] == NULL) return -1;
+  if (!lists[0] || !lists[1]) return -1;
   yolo->labels = first_folder(folders, COUNT_OF(folders));
   for (size_t i = 0; i < COUNT_OF(lists) && yolo->labels == NULL && yolo->list == NULL; i++) {
     if (file_exists(lists[i])) yolo->list = lists[i];
@@ -51,9 +54,11 @@ static int find_labels(struct yolo *yolo) {
       if (find_split(yolo, names[i]) != 0) return -1;
     if (yolo->labels != NULL || yolo->list == NULL) return 0;
   }
-  const char *below = path_in(&yolo->arena, yolo->root, "labels", yolo->error);
-  if (below == NULL) return -1;
-  yolo->labels = folder_exists(below) ? below : yolo->root;
+  const char *below[] = {path_in(&yolo->arena, yolo->root, "labels", yolo->error),
+                         path_in(&yolo->arena, yolo->root, "Labels", yolo->error)};
+  if (!below[0] || !below[1]) return -1;
+  yolo->labels = first_folder(below, COUNT_OF(below));
+  if (yolo->labels == NULL) yolo->labels = yolo->root;
   return 0;
 }
 
@@ -122,7 +127,9 @@ static int discover_images(struct yolo *yolo, const char **images) {
 
 static int fail_unlabelled(struct yolo *yolo, const char *images) {
   char example[600] = "";
-  if (yolo->picture_count > 0) snprintf(example, sizeof(example), " (%s)", yolo->pictures[0].name);
+  if (yolo->picture_count == 0)
+    return error_set(yolo->error, "%s: there are no pictures: name their folder (--images)", images);
+  snprintf(example, sizeof(example), " (%s)", yolo->pictures[0].name);
   return error_set(yolo->error,
                    "%s: none of the %zu pictures%s in %s has a label file there: are these the right folders "
                    "(--images)? If the data set has splits, choose one (--split)",
@@ -177,6 +184,7 @@ static int collect_pictures(struct yolo *yolo) {
     }
   }
   if (yolo_match_labels(yolo, &labelled) != 0) return -1;
+  if (labelled == 0 && yolo_match_bases(yolo, &labelled) != 0) return -1;
   return labelled == 0 ? fail_unlabelled(yolo, images) : yolo_count_strays(yolo);
 }
 

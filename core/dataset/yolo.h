@@ -79,8 +79,8 @@ struct yolo {
 
 const char *yolo_copy(struct yolo *yolo, struct text text); /* in the arena; NULL when memory is out */
 
-/* The last part of a path that is called so, or NULL; and the path with another in its place, NULL also when memory is
- * out. */
+/* The last part of a path that is called so (Images, too), or NULL; and the path with another in its place (Labels),
+ * NULL also when memory is out. */
 const char *yolo_find_part(const char *path, const char *part);
 const char *yolo_replace_part(struct arena *arena, const char *path, const char *from, const char *to);
 
@@ -95,6 +95,9 @@ int yolo_add_folder(struct yolo *yolo, const char *folder, const char *labels);
 
 /* Gives each picture its label, in another letter case if need be; `*labelled` is how many have one. */
 int yolo_match_labels(struct yolo *yolo, size_t *labelled);
+
+/* For when none has: by their base names alone, where just one picture and one label have it. */
+int yolo_match_bases(struct yolo *yolo, size_t *labelled);
 int yolo_count_strays(struct yolo *yolo);
 
 /* ---- yolo_lists.c ------------------------------------------------------------------------------------------------ */

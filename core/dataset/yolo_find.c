@@ -1,5 +1,6 @@
 /* The label files of a YOLO data set, and which picture each belongs to. */
 #include <stdlib.h>
+#include <strings.h>
 
 #include <utf8proc.h>
 
@@ -46,7 +47,7 @@ const char *yolo_find_part(const char *path, const char *part) {
   size_t size = strlen(part);
   for (const char *at = path + strlen(path); at-- > path;) {
     bool begins = at == path || at[-1] == '/';
-    if (begins && strncmp(at, part, size) == 0 && (at[size] == '/' || at[size] == '\0')) return at;
+    if (begins && strncasecmp(at, part, size) == 0 && (at[size] == '/' || at[size] == '\0')) return at;
   }
   return NULL;
 }
@@ -56,7 +57,9 @@ const char *yolo_replace_part(struct arena *arena, const char *path, const char 
   if (at == NULL) return NULL;
   size_t total = strlen(path) + strlen(to) + 1;
   char *replaced = arena_alloc(arena, total);
-  if (replaced != NULL) snprintf(replaced, total, "%.*s%s%s", (int)(at - path), path, to, at + strlen(from));
+  if (replaced == NULL) return NULL;
+  snprintf(replaced, total, "%.*s%s%s", (int)(at - path), path, to, at + strlen(from));
+  if (at[0] == from[0] - 'a' + 'A') replaced[at - path] = (char)(to[0] - 'a' + 'A');
   return replaced;
 }
 
@@ -189,6 +192,46 @@ int yolo_match_labels(struct yolo *yolo, size_t *labelled) {
   for (size_t i = 0; i < yolo->picture_count; i++)
     *labelled += yolo->pictures[i].label >= 0;
   return 0;
+}
+
+static struct text base_stem(const char *path) {
+  const char *base = name_base(path);
+  return (struct text){base, name_stem(base)};
+}
+
+/* Adds a path's base name, or to `several` if it is there already. */
+static int add_base(struct yolo *yolo, struct path_table *once, struct path_table *several, const char *path,
+                    size_t number) {
+  struct text base = base_stem(path);
+  return path_table_add(path_table_find(once, base) < 0 ? once : several, base, (int64_t)number, yolo->error);
+}
+
+int yolo_match_bases(struct yolo *yolo, size_t *labelled) {
+  struct path_table labels = {0}, pictures = {0}, several = {0};
+  const struct picture *first = NULL;
+  int status = 0;
+  *labelled = 0;
+  for (size_t i = 0; i < yolo->label_count && status == 0; i++)
+    status = add_base(yolo, &labels, &several, yolo->labels_found[i].path, i);
+  for (size_t i = 0; i < yolo->picture_count && status == 0; i++)
+    status = add_base(yolo, &pictures, &several, yolo->pictures[i].name, i);
+  for (size_t i = 0; i < yolo->picture_count && status == 0; i++) {
+    struct picture *picture = &yolo->pictures[i];
+    struct text base = base_stem(picture->name);
+    if (path_table_find(&several, base) >= 0 || (picture->label = path_table_find(&labels, base)) < 0) continue;
+    yolo->labels_found[picture->label].used = true;
+    if (first == NULL) first = picture;
+    ++*labelled;
+  }
+  if (status == 0 && first != NULL) {
+    status = dataset_note(yolo->dataset, yolo->error,
+                          "%zu pictures have their labels in another folder, found by name; the first: %s has %s",
+                          *labelled, first->name, yolo->labels_found[first->label].path);
+  }
+  path_table_free(&labels);
+  path_table_free(&pictures);
+  path_table_free(&several);
+  return status;
 }
 
 /* What tools put beside the labels. */

@@ -65,6 +65,7 @@ static void collect_evidence(struct yolo_form *form, const struct shape *shape) 
   form->varied |= form->lines > 1 && form->numbers != shape->count;
   form->numbers = shape->count;
   form->odd += shape->count % 2;
+  form->boxed += shape_begins_with_box(shape, false);
   form->scored += shape->count % 2 != 0 && shape->last >= 0 && shape->last <= 1;
   form->flagged += (shape->count - 4) % 3 == 0 && shape->visible && shape_begins_with_box(shape, false);
   form->around += shape->count % 2 == 0 && shape_begins_with_box(shape, true);
@@ -82,7 +83,8 @@ enum yolo_lines yolo_form_decide(const struct yolo_form *form) {
   if (same && form->around == form->lines && form->lines >= LIKELY && form->numbers != CORNERS_OF_A_ROTATED_BOX) {
     return YOLO_KEYPOINTS_2;
   }
-  return form->varied && form->scored == form->lines ? YOLO_SCORED_POLYGONS : YOLO_POLYGONS;
+  bool keypoints = same && ((form->numbers - 4) % 3 == 0 || form->boxed == form->lines);
+  return !keypoints && form->scored == form->lines ? YOLO_SCORED_POLYGONS : YOLO_POLYGONS;
 }
 
 /* ---- one line ---- */
@@ -147,20 +149,31 @@ static int refuse_shape(struct reading *reading, const struct shape *shape) {
       shape->count);
 }
 
-/* Whether the line's class is there, or can be made; it is left out if not. */
-static int read_class(struct reading *reading, struct text word, int32_t *category) {
+/* The class of that name; -1: none. */
+static int32_t find_class(const struct dataset *dataset, struct text name) {
+  for (int32_t i = 0; i < dataset->category_count; i++)
+    if (text_equal(name, text_of(dataset->categories[i].name))) return i;
+  return -1;
+}
+
+/* Whether the line's class is there, or can be made; it is left out if not. Before more than a box a name is a label of
+ * another tool, as KITTI's. */
+static int read_class(struct reading *reading, struct text word, bool boxed, int32_t *category) {
   struct dataset *dataset = reading->dataset;
   double value;
   *category = -1;
-  if (!text_number(word, &value)) {
-    return leave_out(reading, DATASET_BAD_VALUE, "class \"%s\" is not a number", text_show(word).string);
-  }
   bool numbered = reading->form->numbered;
+  if (!text_number(word, &value)) {
+    if (!numbered && boxed) *category = find_class(dataset, word);
+    if (*category >= 0) return 0;
+    return leave_out(reading, DATASET_BAD_VALUE, "class \"%s\" is not a number, nor in a list of names (classes.txt)",
+                     text_show(word).string);
+  }
   int64_t classes = numbered ? NUMBERED_CLASSES_MAX : dataset->category_count;
   if (!(value >= 0 && value < (double)classes && value == floor(value))) {
     return leave_out(reading, DATASET_NO_CATEGORY,
-                     "class %s is not one of 0 .. %" PRId64 ": does the list of names belong to these labels?",
-                     text_show(word).string, classes - 1);
+                     "class %s is not one of 0 .. %" PRId64 ": does the list of names belong to these labels%s?",
+                     text_show(word).string, classes - 1, value == (double)classes ? ", or do they count from 1" : "");
   }
   while (dataset->category_count <= (int64_t)value) {
     char name[32];
@@ -172,19 +185,47 @@ static int read_class(struct reading *reading, struct text word, int32_t *catego
   return 0;
 }
 
+/* A class and a box, perhaps a confidence, with commas between; other tools' lines of commas have more. */
+static bool is_comma_line(struct text line) {
+  size_t commas = 0;
+  for (size_t i = 0; i + 1 < line.size; i++)
+    commas += line.data[i] == ',';
+  return (commas == 4 || commas == 5) && text_has_commas_between(line);
+}
+
+static bool next_word(struct text *rest, bool commas, struct text *word) {
+  if (!commas) return text_next_word(rest, word);
+  const char *comma = memchr(rest->data, ',', rest->size);
+  size_t size = comma == NULL ? rest->size : (size_t)(comma - rest->data), taken = size + (comma != NULL);
+  *word = text_trim((struct text){rest->data, size});
+  *rest = (struct text){rest->data + taken, rest->size - taken};
+  return taken > 0;
+}
+
+static size_t count_words(struct text rest, bool commas) {
+  struct text word;
+  size_t count = 0;
+  while (next_word(&rest, commas, &word))
+    count++;
+  return count;
+}
+
 static int read_line(struct reading *reading, struct text line) {
+  bool commas = is_comma_line(line);
   struct shape shape = {.visible = true};
   struct text word;
   int32_t category;
   for (int axis = 0; axis < 2; axis++)
     shape.polygon[axis] = shape.points[axis] = (struct extent){INFINITY, -INFINITY};
-  text_next_word(&line, &word);
-  if (read_class(reading, word, &category) != 0) return -1;
+  next_word(&line, commas, &word);
+  if (read_class(reading, word, count_words(line, commas) <= 6, &category) != 0) return -1;
   if (category < 0) return 0;
-  while (text_next_word(&line, &word)) {
+  while (next_word(&line, commas, &word)) {
     double value;
     if (!text_number(word, &value)) {
-      return leave_out(reading, DATASET_BAD_VALUE, "\"%s\" is not a number", text_show(word).string);
+      bool decimal = memchr(word.data, ',', word.size) != NULL;
+      return leave_out(reading, DATASET_BAD_VALUE, "\"%s\" is not a number%s", text_show(word).string,
+                       decimal ? ": write a point for a decimal comma" : "");
     }
     shape_add(&shape, value);
   }

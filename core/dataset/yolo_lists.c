@@ -91,6 +91,25 @@ static int add_listed(struct yolo *yolo, struct bases *bases, const char *own, c
   return parent == NULL ? -1 : yolo_add_picture(yolo, parent, name_base(rest));
 }
 
+/* What is no picture, in the words of people who gave a label file, or a list of them. */
+static int check_line(struct yolo *yolo, const char *list, int number, struct text line) {
+  static const char *const text_suffixes[] = {".txt", NULL};
+  struct text rest = line, word;
+  size_t words = 0, numbers = 0;
+  double value;
+  while (text_next_word(&rest, &word)) {
+    words++;
+    numbers += text_number(word, &value);
+  }
+  if (words >= 5 && numbers == words)
+    return error_set(yolo->error, "%s is a label file: name the folder that it lies in, or that of the data set", list);
+  char *name = arena_copy(&yolo->arena, line.data, line.size);
+  if (name == NULL) return error_memory(yolo->error, line.size);
+  if (!name_has_suffix(name, text_suffixes)) return 0;
+  return error_set(yolo->error, "%s:%d: \"%s\" is no picture: list the pictures, their labels are found", list, number,
+                   text_show(line).string);
+}
+
 int yolo_add_list(struct yolo *yolo, const char *list) {
   struct buffer file = {0}, utf8 = {0};
   struct bases bases;
@@ -105,6 +124,7 @@ int yolo_add_list(struct yolo *yolo, const char *list) {
   rest = text_without_bom(rest);
   for (int number = 1; status == 0 && text_next_line(&rest, &line); number++) {
     if (line.size == 0) continue;
+    if ((status = check_line(yolo, list, number, line)) != 0) break;
     const char *written = utf8_valid(line.data, line.size, NULL) ? path_clean(&yolo->arena, line, yolo->error) : NULL;
     if (written != NULL && name_base(written)[0] != '\0' && strcmp(name_base(written), "..") != 0) {
       status = add_listed(yolo, &bases, own, written);

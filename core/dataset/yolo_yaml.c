@@ -182,6 +182,13 @@ static int read_document(struct yaml *yaml) {
   return 0;
 }
 
+/* What most people who meet this problem have done. */
+static const char *yaml_hint(const char *problem) {
+  if (strstr(problem, "hexdecimal") != NULL || strstr(problem, "escape") != NULL)
+    return ": in double quotes \\ begins an escape; write / or single quotes";
+  return strstr(problem, "cannot start any token") != NULL ? ": a tab? YAML is indented with blanks" : "";
+}
+
 int yolo_yaml_parse(struct dataset *dataset, struct text file, const char *name, struct arena *arena,
                     struct yolo_data *data, struct error *error) {
   if (file.size > YAML_SIZE_MAX) return error_set(error, "%s: %zu bytes are too many for YAML", name, file.size);
@@ -194,8 +201,8 @@ int yolo_yaml_parse(struct dataset *dataset, struct text file, const char *name,
     status = read_document(&yaml);
     yaml_document_delete(&yaml.document);
   } else {
-    status = error_set(error, "%s:%zu: %s", name, parser.problem_mark.line + 1,
-                       parser.problem == NULL ? "YAML cannot be read" : parser.problem);
+    const char *problem = parser.problem == NULL ? "YAML cannot be read" : parser.problem;
+    status = error_set(error, "%s:%zu: %s%s", name, parser.problem_mark.line + 1, problem, yaml_hint(problem));
   }
   yaml_parser_delete(&parser);
   return status;

@@ -96,10 +96,11 @@ int stb_probe(const uint8_t *data, size_t size, struct image_info *info, struct 
   struct stb_source source = {.data = data, .left = size};
   int width, height, channels;
   if (!stbi_info_from_callbacks(&STB_CALLBACKS, &source, &width, &height, &channels)) {
+    if (size == 0) return error_set(error, "not a picture: the file is empty; fetch it again");
     const char *what = known_as(data, size);
     if (what != NULL) return error_set(error, "%s", what);
     uint8_t magic[4] = {0};
-    if (size > 0) memcpy(magic, data, size < 4 ? size : 4);
+    memcpy(magic, data, size < 4 ? size : 4);
     return error_set(error,
                      "not a picture of a known format (it begins with the bytes %02x %02x %02x %02x); JPEG, PNG, WebP, "
                      "TIFF, BMP, GIF, TGA and PNM are read: convert it to one of them",
