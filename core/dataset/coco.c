@@ -90,6 +90,9 @@ static int next_field(struct json *json, struct reading *reading) {
 
 /* ---- values ---- */
 
+/* Inlined, what is rarely needed makes what is done for every annotation a tenth slower (bench/coco_load.py). */
+#define RARE __attribute__((noinline))
+
 /* Written as a program writes an integer: not "007", not "1.0". */
 static bool is_integer(struct text text, int64_t *value) {
   char copy[24] = "", again[24];
@@ -164,7 +167,7 @@ static int read_number(struct json *json, double *value) {
 }
 
 /* Yes or no in any spelling; -1 on error, else whether it could be understood. */
-static int read_flag(struct json *json, bool *yes) {
+static RARE int read_flag(struct json *json, bool *yes) {
   char kind = json_peek(json);
   double value = 0;
   *yes = kind == 't';
@@ -399,7 +402,7 @@ static int use_mask(struct coco *coco, size_t segmentation, struct coco_item *it
 }
 
 /* Some tools write polygons or masks, and a bbox of zeros. */
-static int use_better_mask(struct coco *coco, size_t segmentation, struct coco_item *item) {
+static RARE int use_better_mask(struct coco *coco, size_t segmentation, struct coco_item *item) {
   struct coco_item other = *item;
   struct lack lack = {.text = ""};
   other.flags &= ~(uint32_t)COCO_RELATIVE;
