@@ -9,7 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 packages="cmake gcc libc6-dev ninja-build pkg-config
   libarchive-dev libcjson-dev libcmocka-dev libdnnl-dev libexpat1-dev libjpeg-dev libpng-dev libstb-dev libtiff-dev
   libutf8proc-dev libwebp-dev libxxhash-dev libyaml-dev"
-test_packages="clang clang-format clang-tidy cppcheck libclang-rt-dev python3 python3-torch python3-torchvision python3-venv
+test_packages="clang clang-format clang-tidy cppcheck libclang-rt-dev libomp-dev python3 python3-torch python3-torchvision python3-venv
   shellcheck util-linux"
 python_packages="numpy<2 pillow pycocotools safetensors webdataset"
 python_packages_alone="timm"

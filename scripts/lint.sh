@@ -22,7 +22,7 @@ case "$1" in
     python3 -c 'import json, sys
 json.dump(list({each["file"]: each for each in json.load(sys.stdin)}.values()), sys.stdout)' \
       <"$build/compile_commands.json" >"$commands/compile_commands.json"
-    echo $sources | tr ' ' '\n' | grep -v -e stb_decode.c -e '^tests/' -e '^bench/' | xargs -P 2 -n 4 clang-tidy --quiet --warnings-as-errors='*' -p "$commands" 2>/dev/null
+    echo $sources | tr ' ' '\n' | grep -v -e stb_decode.c -e '^tests/' -e '^bench/' | xargs -n 4 clang-tidy --quiet --warnings-as-errors='*' -p "$commands" 2>/dev/null
     ;;
   shell) shellcheck scripts/*.sh tests/fuzz/*.sh .ci/run ;;
   *)
