@@ -7,12 +7,12 @@ scripts/install.sh test
 
 build() {
   cmake --preset "$1" >/dev/null
-  cmake --build --preset "$1" -- --quiet
+  cmake --build --preset "$1" --target "${2:-all}" -- --quiet
 }
 
 build release
 build sanitize
-build fuzz
+build fuzz fuzzers
 ctest --preset fuzz -R '^fuzz_' -j "$(nproc)"
 ctest --preset sanitize -j "$(nproc)"
 ctest --preset release -j "$(nproc)"
