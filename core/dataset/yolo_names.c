@@ -38,19 +38,27 @@ static int read_text(struct search *search, const char *path, struct text *text)
   return 0;
 }
 
-/* The list of class names in `folder`; NULL when there is none. */
-static int find_list(struct search *search, const char *folder, const char **found) {
-  static const char *const usual[] = {"classes.txt", "obj.names"};
-  static const char *const suffixes[] = {".names", "_darknet.labels", NULL};
-  struct name_list list;
+/* The first of these names that is a file in `folder`; NULL when there is none. */
+static int find_usual(struct search *search, const char *folder, const char *const *names, size_t count,
+                      const char **found) {
   *found = NULL;
-  for (size_t i = 0; i < COUNT_OF(usual); i++) {
-    const char *path = path_in(search->arena, folder, usual[i], search->error);
+  for (size_t i = 0; i < count; i++) {
+    const char *path = path_in(search->arena, folder, names[i], search->error);
     if (path == NULL) return -1;
     if (!file_exists(path)) continue;
     *found = path;
     return 0;
   }
+  return 0;
+}
+
+/* The list of class names in `folder`; NULL when there is none. */
+static int find_list(struct search *search, const char *folder, const char **found) {
+  static const char *const usual[] = {"classes.txt", "obj.names"};
+  static const char *const suffixes[] = {".names", "_darknet.labels", NULL};
+  struct name_list list;
+  if (find_usual(search, folder, usual, COUNT_OF(usual), found) != 0) return -1;
+  if (*found != NULL) return 0;
   if (folder_list(folder, false, suffixes, search->arena, &list, search->error) != 0) return -1;
   const char *only = list.count == 1 ? list.names[0] : NULL;
   size_t count = list.count;
@@ -81,14 +89,8 @@ static int describes(struct search *search, const char *path) {
 static int find_yaml(struct search *search, const char *folder, const char **found) {
   static const char *const usual[] = {"data.yaml", "data.yml", "dataset.yaml", "dataset.yml"};
   struct name_list list;
-  *found = NULL;
-  for (size_t i = 0; i < COUNT_OF(usual); i++) {
-    const char *path = path_in(search->arena, folder, usual[i], search->error);
-    if (path == NULL) return -1;
-    if (!file_exists(path)) continue;
-    *found = path;
-    return 0;
-  }
+  if (find_usual(search, folder, usual, COUNT_OF(usual), found) != 0) return -1;
+  if (*found != NULL) return 0;
   if (folder_list(folder, false, yaml_suffixes, search->arena, &list, search->error) != 0) return -1;
   int status = 0;
   for (size_t i = 0; i < list.count && status == 0; i++) {
