@@ -124,13 +124,6 @@ static int read_header(const uint8_t *data, size_t size, const struct dataset_im
   return check_size(entry, info, *width, *height, error);
 }
 
-static int path_of(const struct dataset *dataset, int64_t image, char path[PATH_SIZE], struct error *error) {
-  const struct dataset_image *entry = &dataset->images[image];
-  size_t length = strlen(entry->folder);
-  const char *slash = length == 0 || entry->folder[length - 1] == '/' ? "" : "/";
-  return path_format(path, error, "%s%s%s", entry->folder, slash, entry->file_name);
-}
-
 enum jig_extract_result jig_measure(const struct dataset *dataset, int64_t image,
                                     const struct jig_extract_options *options, int *width, int *height,
                                     struct error *error) {
@@ -138,7 +131,7 @@ enum jig_extract_result jig_measure(const struct dataset *dataset, int64_t image
   struct file_map header = {0};
   struct image_info info;
   int orientation;
-  if (path_of(dataset, image, path, error) || file_map_open(&header, path, error)) {
+  if (dataset_image_path(&dataset->images[image], path, error) || file_map_open(&header, path, error)) {
     return explain(blame(error), error);
   }
   int status = read_header(header.data, header.size, &dataset->images[image], options->exif, &info, &orientation, width,
@@ -175,7 +168,7 @@ enum jig_extract_result jig_extract(struct jig_extractor *extractor, const struc
   struct file_map header = {0};
   struct jig_sample_counts own = {0};
   extractor->file.size = 0;
-  if (path_of(dataset, image, path, error) ||
+  if (dataset_image_path(&dataset->images[image], path, error) ||
       (take ? file_read(&extractor->file, path, error) : file_map_open(&header, path, error))) {
     return explain(blame(error), error);
   }

@@ -2,6 +2,7 @@
 #include "core/dataset/internal.h"
 
 #include <math.h>
+#include <sys/resource.h>
 
 #include "tests/test_support.h"
 
@@ -139,6 +140,38 @@ static void test_implausible_boxes(void **state) {
   }
 }
 
+/* Descriptors that run out say nothing about a picture. */
+static void test_the_machine_is_at_fault(void **state) {
+  (void)state;
+  char folder[64], path[96];
+  struct rlimit limit, none;
+  test_scratch(folder);
+  snprintf(path, sizeof path, "%s/p.jpg", folder);
+  struct dataset dataset = {0};
+  struct error error = {0};
+  assert_ok(file_write_all(path, "no picture", 10, &error), error);
+  const struct dataset_image image = {.file_name = "p.jpg", .folder = folder};
+  struct dataset_box box = {.x = 0.1, .y = 0.1, .w = 0.5, .h = 0.5, .flags = DATASET_PARTS};
+  assert_ok(build_image(&dataset, &image, &error), error);
+  assert_ok(build_box(&dataset, box, &error), error);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  none = (struct rlimit){0, limit.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  int checked = dataset_check_boxes(&dataset, &coco, DATASET_XYWH, false, &error);
+  bool blamed = error.machine;
+  int scaled = scale_parts(&dataset, 1, &error);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  assert_int_equal(checked, -1);
+  assert_true(blamed);
+  assert_int_equal(scaled, -1);
+  assert_true(error.machine && dataset.boxes[0].x == 0.1);
+  assert_ok(dataset_check_boxes(&dataset, &coco, DATASET_XYWH, false, &error), error);
+  assert_ok(scale_parts(&dataset, 1, &error), error);
+  assert_true(isnan(dataset.boxes[0].x)); /* that is about the picture */
+  dataset_free(&dataset);
+  test_scratch_remove(folder);
+}
+
 /* VOC's corners count from 1: parts of the sides are off by one when they come here. */
 static void test_voc_parts(void **state) {
   (void)state;
@@ -174,6 +207,7 @@ int main(void) {
       cmocka_unit_test(test_valid_boxes_are_never_refused),
       cmocka_unit_test(test_implausible_boxes),
       cmocka_unit_test(test_voc_parts),
+      cmocka_unit_test(test_the_machine_is_at_fault),
   };
   return cmocka_run_group_tests_name("plausible", tests, NULL, NULL);
 }

@@ -239,6 +239,9 @@ enum yolo_lines yolo_form_decide(const struct yolo_form *form);
 int yolo_parse(struct dataset *dataset, const char *data, size_t size, const char *name,
                const struct dataset_image *picture, struct yolo_form *form, struct error *error);
 
+/* Where the image's picture is: FOLDER/FILE_NAME. */
+int dataset_image_path(const struct dataset_image *image, char path[PATH_SIZE], struct error *error);
+
 /* False when joining `name` to a folder could leave it or names no file: absolute (also "C:/"), a part "..", empty,
  * ending in a slash. Backslashes count as slashes, since they are on some systems. */
 bool dataset_name_safe(const char *name);

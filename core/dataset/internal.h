@@ -221,10 +221,13 @@ int picture_match_all(struct tree *tree, struct picture_match *matches, size_t c
 const char *picture_best_folder(struct tree *tree, const struct picture_match *wanted, size_t count, size_t *hits,
                                 struct error *error);
 
-/* ---- scale.c ----------------------------------------------------------------------------------------------------- */
+/* ---- probe.c ----------------------------------------------------------------------------------------------------- */
 
-/* Reads a picture's header; false when it cannot be read. */
-bool picture_probe(const struct dataset_image *image, struct image_info *info);
+/* Reads the header of an image's picture. What is wrong with the picture makes it unknown; only the machine's faults
+ * fail. */
+int picture_probe(const struct dataset_image *image, struct image_info *info, bool *known, struct error *error);
+
+/* ---- scale.c ----------------------------------------------------------------------------------------------------- */
 
 /* Makes DATASET_PARTS boxes pixels, by the sizes of the pictures as stored; NaN where a picture cannot be read. */
 int scale_parts(struct dataset *dataset, int workers, struct error *error);

@@ -33,9 +33,10 @@ static int look_at(const struct look *look, int64_t image, struct error *error) 
   const struct dataset_image *entry = &look->dataset->images[image];
   struct picture *picture = &look->pictures[image];
   struct stat status;
+  struct error ignored;
   char path[PATH_SIZE];
   *picture = (struct picture){.size = -1, .image = image};
-  if (snprintf(path, sizeof(path), "%s/%s", entry->folder, entry->file_name) >= (int)sizeof(path)) return 0;
+  if (dataset_image_path(entry, path, &ignored) != 0) return 0;
   if (stat(path, &status) == 0) {
     *picture = (struct picture){status.st_size, status.st_dev, status.st_ino, image};
   } else if (!is_absent(errno)) {

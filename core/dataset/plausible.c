@@ -50,14 +50,16 @@ struct tally {
   struct example first_empty, first_outside, first_part, first_percent, first_voc_part;
 };
 
-/* The upright size of a picture; of a turned one, a square that holds both ways. False when it cannot be read. */
-static bool probe_size(const struct dataset_image *image, double *width, double *height) {
+/* The upright size of a picture; of a turned one, a square that holds both ways. It stays when it cannot be read. */
+static int probe_size(const struct dataset_image *image, double *width, double *height, struct error *error) {
   struct image_info info;
-  if (!picture_probe(image, &info)) return false;
+  bool known;
+  if (picture_probe(image, &info, &known, error) != 0) return -1;
+  if (!known) return 0;
   bool turned = info.orientation >= 5;
   *width = turned && info.height > info.width ? info.height : info.width;
   *height = turned && info.width > info.height ? info.width : info.height;
-  return true;
+  return 0;
 }
 
 static void remember(struct example *first, const struct dataset_image *image, const struct dataset_box *box) {
@@ -130,17 +132,21 @@ static void tally_box(struct tally *tally, const struct dataset_image *image, co
   }
 }
 
-static void tally_images(struct tally *tally, const struct dataset *dataset, int64_t first, int64_t last) {
+static int tally_images(struct tally *tally, const struct dataset *dataset, int64_t first, int64_t last,
+                        struct error *error) {
   int probed = 0;
   *tally = (struct tally){0};
   for (int64_t i = first; i < last; i++) {
     const struct dataset_image *image = &dataset->images[i];
     double width = image->width, height = image->height;
     if (image->box_count == 0) continue;
-    if ((width <= 0 || height <= 0) && (probed++ >= PROBED_MAX || !probe_size(image, &width, &height))) continue;
+    if ((width <= 0 || height <= 0) && probed++ < PROBED_MAX && probe_size(image, &width, &height, error) != 0)
+      return -1;
+    if (width <= 0 || height <= 0) continue;
     for (int32_t k = 0; k < image->box_count; k++)
       tally_box(tally, image, &dataset->boxes[image->first_box + k], width, height);
   }
+  return 0;
 }
 
 /* ---- the verdict ---- */
@@ -232,7 +238,7 @@ int dataset_check_boxes(struct dataset *dataset, const struct dataset_source *so
     int32_t set = dataset->images[first].set;
     for (last = first; last < dataset->image_count && dataset->images[last].set == set;)
       last++;
-    tally_images(&tally, dataset, first, last);
+    if (tally_images(&tally, dataset, first, last, error) != 0) return -1;
     const struct dataset_source *source = &sources[set > 0 ? set - 1 : 0];
     struct verdict verdict = judge(&tally, source->format, as);
     if (verdict.what == NULL || verdict.first.image == NULL) continue;

@@ -3,29 +3,18 @@
 
 #include <math.h>
 
-bool picture_probe(const struct dataset_image *image, struct image_info *info) {
-  char path[PATH_SIZE];
-  struct file_map map;
-  struct error ignored;
-  if (path_format(path, &ignored, "%s/%s", image->folder, image->file_name) != 0) return false;
-  if (file_map_open(&map, path, &ignored) != 0) return false;
-  bool known = image_probe(map.data, map.size, info, &ignored) == 0;
-  file_map_close(&map);
-  return known;
-}
-
 static int scale_image(void *context, int worker, int64_t number, struct error *error) {
   struct dataset *dataset = context;
   const struct dataset_image *image = &dataset->images[number];
   struct dataset_box *boxes = &dataset->boxes[image->first_box];
   struct image_info info;
   double width = NAN, height = NAN;
-  bool probed = false;
+  bool probed = false, known = false;
   (void)worker;
-  (void)error;
   for (int32_t i = 0; i < image->box_count; i++) {
     if ((boxes[i].flags & DATASET_PARTS) == 0) continue;
-    if (!probed && picture_probe(image, &info)) {
+    if (!probed && picture_probe(image, &info, &known, error) != 0) return -1;
+    if (!probed && known) {
       width = info.width;
       height = info.height;
     }

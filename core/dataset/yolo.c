@@ -194,22 +194,15 @@ static int probe_picture(void *context, int worker, int64_t item, struct error *
   (void)worker;
   const struct yolo *yolo = context;
   struct picture *picture = &yolo->pictures[item];
-  struct error failed = {0}; /* a picture that cannot be read keeps the size 0 x 0 */
-  struct buffer path = {0};
-  struct file_map map = {0};
+  const struct dataset_image image = {.folder = picture->folder, .file_name = picture->name};
   struct image_info info;
-  const char *file = path_build(&path, picture->folder, text_of(picture->name), "", &failed);
-  if (file != NULL && file_map_open(&map, file, &failed) == 0) {
-    if (image_probe(map.data, map.size, &info, &failed) == 0) {
-      bool turned = info.orientation >= 5;
-      picture->width = turned ? info.height : info.width;
-      picture->height = turned ? info.width : info.height;
-    }
-    file_map_close(&map);
-  }
-  buffer_free(&path);
-  if (failed.machine) *error = failed;
-  return failed.machine ? -1 : 0;
+  bool known;
+  if (picture_probe(&image, &info, &known, error) != 0) return -1;
+  if (!known) return 0;
+  bool turned = info.orientation >= 5;
+  picture->width = turned ? info.height : info.width;
+  picture->height = turned ? info.width : info.height;
+  return 0;
 }
 
 static int read_labels(struct yolo *yolo, struct yolo_form *form, XXH3_state_t *hash) {
